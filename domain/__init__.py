@@ -1,0 +1,16 @@
+"""The rules of the product, free of database, network and clock.
+
+`values`              the words: kinds, prefixes, roles, variables
+`states`              the seven states, and the table of what each command may do where
+`errors`              refusals, each with a stable code
+`events`              the facts that are recorded, one class each
+`service_facts`       what the events of a service instance add up to
+`service_instance`    aggregate: the commands of a service instance and the results of its provider
+`environment`         aggregate: prefixes, variable names, the running revision and deployment
+`project`             aggregate: members, subscription, units in use
+`deployment`          aggregate: one deployment, from its snapshot to its end
+`deployment_plan`     what a deployment would do, as a pure function
+
+A command checks the rules and records events; applying an event only assigns, since it
+happens again on every replay. Times and ids come in as arguments.
+"""
