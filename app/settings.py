@@ -1,0 +1,197 @@
+"""What can be set, read in this one place: names, defaults, units and meanings."""
+
+import difflib
+import os
+import typing
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+import psycopg
+from psycopg import conninfo
+
+_PREFIX = "SERVICEBOOK_"
+_NAMES_BY_USE = {"database_url": "DATABASE_URL"}  # a name that hosts give on their own
+_READ_WHILE_INSTALLING = frozenset({"SERVICEBOOK_REQUIRE_GRAPHIQL"})
+
+_YEAR = 31_536_000  # seconds
+_Seconds = Annotated[float, msgspec.Meta(gt=0, le=_YEAR)]
+_SecondsOrNone = Annotated[float, msgspec.Meta(ge=0, le=_YEAR)]
+_Size = Annotated[int, msgspec.Meta(ge=1, le=1000)]
+_Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+_Address = Annotated[str, msgspec.Meta(pattern=r"^([^\s:/@]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}$")]
+
+
+class SettingsError(Exception):
+    """The environment does not make settings; the text lists every problem."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("The settings are wrong: " + "; ".join(problems))
+        self.problems = problems
+
+
+def _about(meaning: str, *, unit: str = "", is_dsn: bool = False) -> Mapping[str, Any]:
+    return {"meaning": meaning, "unit": unit, "is_dsn": is_dsn}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything that can be set."""
+
+    database_url: str | None = field(
+        default=None,
+        metadata=_about(
+            "Connection string of a PostgreSQL 16 or newer. Without it an embedded server is run.",
+            is_dsn=True,
+        ),
+    )
+    data_directory: Path = field(
+        default=Path(".data"),
+        metadata=_about("Where a local run keeps its cluster, keys, token and written variables."),
+    )
+    host: str = field(default="127.0.0.1", metadata=_about("The address that the API listens on."))
+    port: _Port = field(
+        default=8000, metadata=_about("The port that the API listens on; 0 takes a free one.")
+    )
+    catalogue: Path | None = field(
+        default=None,
+        metadata=_about("TOML file with the offerings. Without it, the one that is shipped."),
+    )
+    keyring: Path | None = field(
+        default=None,
+        metadata=_about(
+            "File with the keys that seal credentials, made on the first run."
+            " Without it, keyring.json in the data directory.",
+        ),
+    )
+    postgres_provider_dsn: str | None = field(
+        default=None,
+        metadata=_about(
+            "Where the provider postgres makes databases: a PostgreSQL 16 or newer, as a role with"
+            " CREATEDB and CREATEROLE. Without it, the embedded server, if that one runs.",
+            is_dsn=True,
+        ),
+    )
+    postgres_provider_address: _Address | None = field(
+        default=None,
+        metadata=_about(
+            "host:port that credentials of provisioned databases name."
+            " Without it, as in the provider's connection string.",
+        ),
+    )
+    operation_timeout: _Seconds = field(
+        default=1800.0,
+        metadata=_about("How long a provider may take for one operation.", unit="seconds"),
+    )
+    deployment_timeout: _Seconds = field(
+        default=3600.0, metadata=_about("How long a deployment may take.", unit="seconds")
+    )
+    removal_grace: _SecondsOrNone = field(
+        default=0.0,
+        metadata=_about("How long an accepted removal can be taken back.", unit="seconds"),
+    )
+    read_pool_size: _Size = field(
+        default=8, metadata=_about("How many queries a process runs at a time.", unit="connections")
+    )
+    worker_concurrency: _Size = field(
+        default=8, metadata=_about("How many tasks a worker runs at a time.", unit="tasks")
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = field(
+        default="info",
+        metadata=_about("The least severity that is logged: debug, info, warning or error."),
+    )
+    introspection: bool = field(
+        default=True,
+        metadata=_about(
+            "Whether the schema can be asked for: true or false. The explorer needs it.",
+        ),
+    )
+
+    @property
+    def cluster_directory(self) -> Path:
+        """The data of the embedded PostgreSQL."""
+        return self.data_directory / "postgres"
+
+    @property
+    def keyring_file(self) -> Path:
+        """The keys that seal credentials."""
+        return self.keyring or self.data_directory / "keyring.json"
+
+    @property
+    def token_file(self) -> Path:
+        """The first token of a local run."""
+        return self.data_directory / "token"
+
+    @property
+    def environments_directory(self) -> Path:
+        """Where the deployer env_file writes variables."""
+        return self.data_directory / "environments"
+
+
+def load(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings; raises SettingsError with everything that is wrong.
+
+    An empty value counts as not set.
+    """
+    variables = {_variable(entry): entry for entry in fields(Settings)}
+    values: dict[str, Any] = {}
+    problems = _unknown(environ, known=tuple(variables))
+    for variable, entry in variables.items():
+        if not environ.get(variable):
+            continue
+        try:
+            values[entry.name] = _converted(entry, environ[variable])
+        except (msgspec.ValidationError, psycopg.ProgrammingError) as error:
+            problems.append(f"{variable}: {str(error).strip()}")
+    if problems:
+        raise SettingsError(tuple(problems))
+    return Settings(**values)
+
+
+def describe(settings: Settings) -> str:
+    """Explain every setting, with its value; connection strings stay hidden."""
+    return "\n".join(_described(entry, settings) for entry in fields(settings))
+
+
+def _variable(entry: Field[Any]) -> str:
+    return _NAMES_BY_USE.get(entry.name, _PREFIX + entry.name.upper())
+
+
+def _unknown(environ: Mapping[str, str], known: tuple[str, ...]) -> list[str]:
+    problems = []
+    for name in sorted(environ):
+        if name.startswith(_PREFIX) and name not in {*known, *_READ_WHILE_INSTALLING}:
+            close = difflib.get_close_matches(name, known, n=1)
+            problems.append(f"{name} is not known" + "".join(f", {it} is" for it in close))
+    return problems
+
+
+def _converted(entry: Field[Any], text: str) -> object:
+    hint = typing.get_type_hints(Settings, include_extras=True)[entry.name]
+    if entry.metadata["is_dsn"]:
+        conninfo.conninfo_to_dict(text)
+        return text
+    if hint in (Path, Path | None):
+        return Path(text)
+    return msgspec.convert(text, type=hint, strict=False)
+
+
+def _described(entry: Field[Any], settings: Settings) -> str:
+    value = getattr(settings, entry.name)
+    shown = "(hidden)" if entry.metadata["is_dsn"] and value else _shown(value)
+    unit = f" {entry.metadata['unit']}" if entry.metadata["unit"] else ""
+    return (
+        f"{_variable(entry)} = {shown}{unit}\n"
+        f"    {entry.metadata['meaning']}\n"
+        f"    Default: {_shown(entry.default)}{unit}\n"
+    )
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "(not set)"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,102 @@
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from app import settings
+
+
+def test_nothing_set_gives_the_defaults() -> None:
+    assert settings.load({}) == settings.Settings()
+
+
+def test_values_are_read_by_name_and_type() -> None:
+    loaded = settings.load(
+        {
+            "DATABASE_URL": "postgresql://me@db.example/ledger",
+            "SERVICEBOOK_DATA_DIRECTORY": "/srv/servicebook",
+            "SERVICEBOOK_PORT": "9000",
+            "SERVICEBOOK_REMOVAL_GRACE": "0.5",
+            "SERVICEBOOK_INTROSPECTION": "false",
+            "SERVICEBOOK_LOG_LEVEL": "debug",
+            "SERVICEBOOK_POSTGRES_PROVIDER_ADDRESS": "db.example:5432",
+            "PATH": "/usr/bin",
+        }
+    )
+
+    assert loaded == settings.Settings(
+        database_url="postgresql://me@db.example/ledger",
+        data_directory=Path("/srv/servicebook"),
+        port=9000,
+        removal_grace=0.5,
+        introspection=False,
+        log_level="debug",
+        postgres_provider_address="db.example:5432",
+    )
+
+
+def test_every_field_can_be_set() -> None:
+    described = settings.describe(settings.Settings())
+
+    for field in dataclasses.fields(settings.Settings):
+        name = "DATABASE_URL" if field.name == "database_url" else field.name.upper()
+        assert f"{name} = " in described
+        assert field.metadata["meaning"] in described
+
+
+def test_an_empty_value_counts_as_not_set() -> None:
+    assert settings.load({"SERVICEBOOK_PORT": "", "DATABASE_URL": ""}) == settings.Settings()
+
+
+def test_all_problems_are_told_at_once() -> None:
+    with pytest.raises(settings.SettingsError) as caught:
+        settings.load(
+            {
+                "DATABASE_URL": "mysql://db.example/ledger",
+                "SERVICEBOOK_PORT": "70000",
+                "SERVICEBOOK_HOTS": "localhost",
+                "SERVICEBOOK_OPERATION_TIMEOUT": "soon",
+                "SERVICEBOOK_LOG_LEVEL": "loud",
+                "SERVICEBOOK_POSTGRES_PROVIDER_ADDRESS": "db.example",
+            }
+        )
+
+    problems = caught.value.problems
+    assert {problem.split(":")[0].split()[0] for problem in problems} == {
+        "DATABASE_URL",
+        "SERVICEBOOK_PORT",
+        "SERVICEBOOK_HOTS",
+        "SERVICEBOOK_OPERATION_TIMEOUT",
+        "SERVICEBOOK_LOG_LEVEL",
+        "SERVICEBOOK_POSTGRES_PROVIDER_ADDRESS",
+    }
+    assert "SERVICEBOOK_HOTS is not known, SERVICEBOOK_HOST is" in problems
+    assert all(problem in str(caught.value) for problem in problems)
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "nan", "inf"])
+def test_a_timeout_is_a_time(value: str) -> None:
+    with pytest.raises(settings.SettingsError):
+        settings.load({"SERVICEBOOK_OPERATION_TIMEOUT": value})
+
+
+def test_the_description_names_values_defaults_and_units_but_no_password() -> None:
+    secret = "postgresql://me:hunter2@db.example/ledger"
+
+    described = settings.describe(
+        settings.load({"DATABASE_URL": secret, "SERVICEBOOK_OPERATION_TIMEOUT": "60"})
+    )
+
+    assert "hunter2" not in described
+    assert "DATABASE_URL = (hidden)" in described
+    assert "SERVICEBOOK_OPERATION_TIMEOUT = 60 seconds" in described
+    assert "Default: 1800 seconds" in described
+
+
+def test_files_of_a_local_run_follow_the_data_directory() -> None:
+    local = settings.Settings(data_directory=Path("/srv/servicebook"))
+
+    assert local.keyring_file == Path("/srv/servicebook/keyring.json")
+    assert local.token_file == Path("/srv/servicebook/token")
+    assert local.cluster_directory == Path("/srv/servicebook/postgres")
+    assert settings.Settings(keyring=Path("/etc/keys.json")).keyring_file == Path("/etc/keys.json")
