@@ -8,7 +8,6 @@ import site
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -33,11 +32,9 @@ on_linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc"
 
 
 @pytest.fixture
-def data() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="servicebook-") as place:
-        Path(place).chmod(0o711)
-        yield Path(place) / "postgres"
-        eventually(lambda: not servers(Path(place) / "postgres"))
+def data(directory: Path) -> Iterator[Path]:
+    yield directory / "postgres"
+    eventually(lambda: not servers(directory / "postgres"))
 
 
 class Holder:

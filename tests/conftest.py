@@ -1,0 +1,77 @@
+import asyncio
+import contextlib
+import itertools
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from app import embedded, migrations
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    """A directory that every account can reach: root's PostgreSQL runs as another one."""
+    with _directory() as place:
+        yield place
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[embedded.Address]:
+    """One PostgreSQL for all tests; what it holds ends with them."""
+    settings = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+    with (
+        _directory() as place,
+        embedded.running(data=place / "postgres", settings=settings) as address,
+    ):
+        yield address
+
+
+@pytest.fixture(scope="session")
+def migrated_template(server: embedded.Address) -> str:
+    name = "migrated"
+    _execute(server, sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    asyncio.run(migrations.migrate(conninfo=server.dsn(name)))
+    return name
+
+
+@pytest.fixture
+def database(server: embedded.Address, migrated_template: str) -> Iterator[str]:
+    """Connection string of a fresh database with the current schema."""
+    name = f"test_{next(_numbers)}"
+    new, template = sql.Identifier(name), sql.Identifier(migrated_template)
+    _execute(server, sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(new, template))
+    yield server.dsn(name)
+    _execute(server, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(new))
+
+
+@pytest.fixture
+def empty_database(server: embedded.Address) -> Iterator[str]:
+    """Connection string of a fresh database that holds nothing."""
+    name = f"test_{next(_numbers)}"
+    new = sql.Identifier(name)
+    _execute(server, sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(new))
+    yield server.dsn(name)
+    _execute(server, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(new))
+
+
+@contextlib.contextmanager
+def _directory() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="servicebook-tests-") as place:
+        Path(place).chmod(0o711)
+        yield Path(place)
+
+
+def _execute(server: embedded.Address, statement: sql.Composed) -> None:
+    with psycopg.connect(server.dsn("postgres"), autocommit=True) as connection:
+        connection.execute(statement)
