@@ -1,0 +1,109 @@
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from app import embedded, settings
+from app.access import tokens
+
+COMMAND = (sys.executable, "-c", "from app.cli import main; main()")
+
+
+def run(*arguments: str, directory: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=directory,
+        env={"PATH": os.defpath, "PYTHONPATH": str(Path(__file__).parents[2]), **variables},
+    )
+
+
+def assert_one_clear_line(done: subprocess.CompletedProcess[str], expected: str) -> None:
+    assert done.returncode == 1, done.stdout + done.stderr
+    *_, line = done.stderr.strip().splitlines()
+    assert line.startswith("Error: ")
+    assert expected in line
+    assert "Traceback" not in done.stderr
+
+
+def test_help_names_every_command(tmp_path: Path) -> None:
+    done = run("--help", directory=tmp_path)
+
+    assert done.returncode == 0
+    for command in ("migrate", "settings", "token"):
+        assert f"\n  {command} " in done.stdout
+
+
+def test_settings_are_explained(tmp_path: Path) -> None:
+    done = run("settings", directory=tmp_path, SERVICEBOOK_PORT="9000")
+
+    assert done.returncode == 0
+    assert "SERVICEBOOK_PORT = 9000" in done.stdout
+
+
+def test_wrong_settings_are_told_in_one_line(tmp_path: Path) -> None:
+    done = run("migrate", directory=tmp_path, SERVICEBOOK_PORT="high", SERVICEBOOK_HOTS="x")
+
+    assert_one_clear_line(done, "SERVICEBOOK_PORT")
+    assert "SERVICEBOOK_HOTS" in done.stderr
+    assert not (tmp_path / ".data").exists()
+
+
+def test_settings_are_explained_even_if_they_are_wrong(tmp_path: Path) -> None:
+    done = run("settings", directory=tmp_path, SERVICEBOOK_PORT="high")
+
+    assert_one_clear_line(done, "SERVICEBOOK_PORT")
+    assert "SERVICEBOOK_PORT = 8000" in done.stdout
+
+
+def test_unreachable_database_is_told_in_one_line(tmp_path: Path) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        dsn = f"postgresql://me:hunter2@127.0.0.1:{unused.getsockname()[1]}/ledger"
+
+        done = run("migrate", directory=tmp_path, DATABASE_URL=dsn)
+
+    assert_one_clear_line(done, "cannot be reached")
+    assert "hunter2" not in done.stderr
+
+
+def test_the_users_database_is_migrated(tmp_path: Path, empty_database: str) -> None:
+    done = run("migrate", directory=tmp_path, DATABASE_URL=empty_database)
+
+    assert done.returncode == 0, done.stderr
+    with psycopg.connect(empty_database) as connection:
+        assert connection.execute("SELECT count(*) FROM access.tokens").fetchone() == (0,)
+    assert not (tmp_path / ".data").exists()
+
+
+@pytest.mark.anyio
+async def test_a_token_is_made_and_printed_alone(tmp_path: Path, empty_database: str) -> None:
+    done = run(
+        *("token", "create", "--name", "ci", "--subject", "robot"),
+        directory=tmp_path,
+        DATABASE_URL=empty_database,
+    )
+
+    assert done.returncode == 0, done.stderr
+    async with await psycopg.AsyncConnection.connect(empty_database) as connection:
+        found = await tokens.authenticate(connection=connection, token=done.stdout.strip())
+    assert found is not None
+    assert (found.subject, found.name) == ("robot", "ci")
+
+
+def test_without_a_database_the_embedded_one_is_used(directory: Path) -> None:
+    done = run("migrate", directory=directory)
+
+    assert done.returncode == 0, done.stderr
+    cluster = settings.Settings(data_directory=directory / ".data").cluster_directory
+    with (
+        embedded.running(data=cluster) as address,
+        psycopg.connect(address.dsn(embedded.LEDGER_DATABASE)) as connection,
+    ):
+        assert connection.execute("SELECT count(*) FROM access.tokens").fetchone() == (0,)
