@@ -40,7 +40,7 @@ def server() -> Iterator[embedded.Address]:
 @pytest.fixture(scope="session")
 def migrated_template(server: embedded.Address) -> str:
     name = "migrated"
-    _execute(server, sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    _create(server, name=name, template="template1")
     asyncio.run(migrations.migrate(conninfo=server.dsn(name)))
     return name
 
@@ -49,20 +49,18 @@ def migrated_template(server: embedded.Address) -> str:
 def database(server: embedded.Address, migrated_template: str) -> Iterator[str]:
     """Connection string of a fresh database with the current schema."""
     name = f"test_{next(_numbers)}"
-    new, template = sql.Identifier(name), sql.Identifier(migrated_template)
-    _execute(server, sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(new, template))
+    _create(server, name=name, template=migrated_template)
     yield server.dsn(name)
-    _execute(server, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(new))
+    _drop(server, name=name)
 
 
 @pytest.fixture
 def empty_database(server: embedded.Address) -> Iterator[str]:
     """Connection string of a fresh database that holds nothing."""
     name = f"test_{next(_numbers)}"
-    new = sql.Identifier(name)
-    _execute(server, sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(new))
+    _create(server, name=name, template="template0")
     yield server.dsn(name)
-    _execute(server, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(new))
+    _drop(server, name=name)
 
 
 @contextlib.contextmanager
@@ -70,6 +68,17 @@ def _directory() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="servicebook-tests-") as place:
         Path(place).chmod(0o711)
         yield Path(place)
+
+
+def _create(server: embedded.Address, *, name: str, template: str) -> None:
+    new, old = sql.Identifier(name), sql.Identifier(template)
+    _execute(server, sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(new, old))
+    # The postgres provider refuses to serve tenants beside a database that all may enter.
+    _execute(server, sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(new))
+
+
+def _drop(server: embedded.Address, *, name: str) -> None:
+    _execute(server, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 def _execute(server: embedded.Address, statement: sql.Composed) -> None:

@@ -1,10 +1,9 @@
 import asyncio
 import dataclasses
 import random
-import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from pathlib import Path
 
 import psycopg
@@ -39,17 +38,14 @@ class Server:
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
-    with tempfile.TemporaryDirectory(prefix="servicebook-") as place:
-        Path(place).chmod(0o711)
-        with embedded.running(data=Path(place) / "postgres", settings={"fsync": "off"}) as address:
-            yield Server(
-                root=address.dsn("postgres"),
-                address=address.dsn("postgres", user=embedded.PROVIDER_ROLE),
-                sockets=address.sockets,
-                host=address.host,
-                port=address.port,
-            )
+def server(server: embedded.Address) -> Server:
+    return Server(
+        root=server.dsn("postgres"),
+        address=server.dsn("postgres", user=embedded.PROVIDER_ROLE),
+        sockets=server.sockets,
+        host=server.host,
+        port=server.port,
+    )
 
 
 @pytest.fixture
