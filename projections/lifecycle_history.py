@@ -1,0 +1,77 @@
+"""What happened to each service instance: a row per event, in words."""
+
+import enum
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, ClassVar
+from uuid import UUID
+
+from domain import events
+from projections import sentences
+from projections.projection import Column, Projection, RecordedEvent, Row, Table
+
+_ON_EVERY_EVENT = {"originator_id", "originator_topic", "originator_version", "timestamp"}
+
+
+class LifecycleHistory:
+    """A row per event of a service instance; it never changes and outlives the instance."""
+
+    version: ClassVar[int] = 1
+    table: ClassVar[Table] = Table(
+        name="lifecycle_history",
+        columns=(
+            Column("service_instance_id", "uuid"),
+            Column("version", "int4"),
+            Column("position", "int8"),
+            Column("event", "text"),
+            Column("state", "text"),
+            Column("sentence", "text"),
+            Column("actor", "text"),
+            Column("reason", "text", is_nullable=True),
+            Column("recorded_at", "timestamptz"),
+            Column("deployment_id", "uuid", is_nullable=True),
+            Column("details", "jsonb"),
+            Column("correlation_id", "uuid"),
+        ),
+        primary_key=("service_instance_id", "version"),
+    )
+
+    def __init__(self, *, follows: Projection) -> None:
+        self.follows = follows
+
+    def entry(self, before: Row | None, after: Row, recorded: RecordedEvent) -> Row:
+        """Return the row that tells of the event."""
+        event = recorded.event
+        if not isinstance(event, events.ServiceEvent):
+            raise TypeError(f"{event.TOPIC} is no event of a service instance")
+        own = {name: field for name, field in vars(event).items() if name not in _ON_EVERY_EVENT}
+        return {
+            "service_instance_id": event.originator_id,
+            "version": event.originator_version,
+            "position": recorded.position,
+            "event": event.TOPIC,
+            "state": after["state"],
+            "sentence": sentences.sentence(event=event, before=before or {}, after=after),
+            "actor": recorded.actor,
+            "reason": own.get("reason", recorded.reason),
+            "recorded_at": recorded.recorded_at,
+            "deployment_id": own.get("deployment_id"),
+            "details": {name: _as_json(field) for name, field in own.items()},
+            "correlation_id": recorded.correlation_id,
+        }
+
+
+def _as_json(value: Any) -> Any:  # noqa: ANN401  an event's field may hold whatever JSON can
+    match value:
+        case UUID():
+            return str(value)
+        case datetime():
+            return value.isoformat()
+        case enum.Enum():
+            return value.value
+        case Mapping():
+            return {name: _as_json(item) for name, item in value.items()}
+        case list() | tuple():
+            return [_as_json(item) for item in value]
+        case _:
+            return value

@@ -1,0 +1,95 @@
+"""What a read model is: a table, the rows that an event concerns, and a pure fold."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, ClassVar, Protocol
+from uuid import UUID
+
+from domain import events
+
+Row = Mapping[str, Any]
+"""A row by column name; values as psycopg gives and takes them (jsonb as plain objects)."""
+
+Key = tuple[Any, ...]
+"""The values of a table's primary key."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordedEvent:
+    """An event with what the log knows of it: its place, its command, who, when and why."""
+
+    position: int
+    event: events.Event
+    event_id: UUID
+    command_id: UUID
+    actor: str
+    correlation_id: UUID
+    causation_id: UUID | None
+    reason: str | None
+    recorded_at: datetime
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """A column: its name, its SQL type, and whether it may be NULL."""
+
+    name: str
+    type: str
+    is_nullable: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Index:
+    """An index on columns, in order; `where` makes it partial."""
+
+    columns: tuple[str, ...]
+    where: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A table of the schema `read`."""
+
+    name: str
+    columns: tuple[Column, ...]
+    primary_key: tuple[str, ...]
+    indexes: tuple[Index, ...] = ()
+
+
+def holds(row: Row | None, recorded: RecordedEvent) -> bool:
+    """Is the event folded into the row already?"""
+    return row is not None and bool(row["position"] >= recorded.position)
+
+
+class Projection(Protocol):
+    """A read model of current state.
+
+    `version` is raised when the table or the fold changes; the rows are then built anew.
+    """
+
+    table: ClassVar[Table]
+    version: ClassVar[int]
+
+    def keys(self, recorded: RecordedEvent) -> Sequence[Key]:
+        """Return the keys of the rows that the event concerns; none if it concerns none."""
+        ...
+
+    def fold(self, row: Row | None, recorded: RecordedEvent, key: Key) -> Row | None:
+        """Return the row after the event; None if there is none (any more).
+
+        An event that the row holds already (`row["position"]`) changes nothing.
+        """
+        ...
+
+
+class Journal(Protocol):
+    """A read model that keeps one row for each change of a row of another one."""
+
+    table: ClassVar[Table]
+    version: ClassVar[int]
+    follows: Projection
+
+    def entry(self, before: Row | None, after: Row, recorded: RecordedEvent) -> Row:
+        """Return the row that tells of the event."""
+        ...

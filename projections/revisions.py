@@ -1,0 +1,60 @@
+"""The variables of every configuration that ever ran: names and secret versions, no values."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from domain import events, values
+from projections.projection import Column, Key, RecordedEvent, Row, Table, holds
+
+
+class Revisions:
+    """A row per successful deployment; it never changes."""
+
+    version: ClassVar[int] = 1
+    table: ClassVar[Table] = Table(
+        name="revisions",
+        columns=(
+            Column("environment_id", "uuid"),
+            Column("number", "int4"),
+            Column("deployment_id", "uuid"),
+            Column("variables", "jsonb"),
+            Column("deployed_at", "timestamptz"),
+            Column("position", "int8"),
+        ),
+        primary_key=("environment_id", "number"),
+    )
+
+    def keys(self, recorded: RecordedEvent) -> Sequence[Key]:
+        """Return the revision that runs from now on, if the deployment brought one."""
+        match recorded.event:
+            case (
+                events.EnvironmentDeploymentEnded(
+                    status=values.DeploymentStatus.SUCCEEDED, revision=int(number)
+                ) as event
+            ):
+                return [(event.originator_id, number)]
+            case _:
+                return []
+
+    def fold(self, row: Row | None, recorded: RecordedEvent, key: Key) -> Row | None:
+        """Return the revision."""
+        event = recorded.event
+        if holds(row, recorded) or not isinstance(event, events.EnvironmentDeploymentEnded):
+            return row
+        environment_id, number = key
+        return {
+            "environment_id": environment_id,
+            "number": number,
+            "deployment_id": event.deployment_id,
+            "variables": [_variable(variable) for variable in event.variables or ()],
+            "deployed_at": recorded.recorded_at,
+            "position": recorded.position,
+        }
+
+
+def _variable(variable: values.Variable) -> Row:
+    return {
+        "name": variable.name,
+        "service_instance_id": str(variable.service_instance_id),
+        "secret_version": variable.secret_version,
+    }

@@ -1,0 +1,237 @@
+"""Service instances as they are: the domain's own fold, stored.
+
+A row is turned into facts, the domain takes the event in, and the facts become the next row.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, ClassVar, TypeVar
+from uuid import UUID
+
+from domain import events, service_facts, states, values
+from projections.projection import Column, Index, Key, RecordedEvent, Row, Table, holds
+
+_Value = TypeVar("_Value")
+
+UNFINISHED_REMOVAL = "(resource = 'DELETING' OR (removal_requested AND state <> 'REMOVED'))"
+"""Which instances are under removal, in SQL as the index knows it."""
+
+ORPHAN = "abandoned"
+"""Of which instances a resource may be left behind, in SQL as the index knows it."""
+
+
+class ServiceInstances:
+    """A row per service instance, also once it is removed."""
+
+    version: ClassVar[int] = 1
+    table: ClassVar[Table] = Table(
+        name="service_instances",
+        columns=(
+            Column("id", "uuid"),
+            Column("project_id", "uuid"),
+            Column("environment_id", "uuid"),
+            Column("environment_name", "text"),
+            Column("offering", "text"),
+            Column("kind", "text"),
+            Column("plan", "text"),
+            Column("region", "text"),
+            Column("prefix", "text"),
+            Column("parameters", "jsonb"),
+            Column("variable_names", "text[]"),
+            Column("protected", "bool"),
+            Column("state", "text"),
+            Column("functional", "bool"),
+            Column("usable", "bool"),
+            Column("wanted", "bool"),
+            Column("parked", "bool"),
+            Column("abandoned", "bool"),
+            Column("confirmation", "text"),
+            Column("resource", "text"),
+            Column("applied", "bool"),
+            Column("was_ready", "bool"),
+            Column("was_requested", "bool"),
+            Column("operation_id", "uuid", is_nullable=True),
+            Column("operation_kind", "text", is_nullable=True),
+            Column("operation_status", "text", is_nullable=True),
+            Column("operation_attempt", "int4", is_nullable=True),
+            Column("operation_started_at", "timestamptz", is_nullable=True),
+            Column("operation_deadline", "timestamptz", is_nullable=True),
+            Column("operation_error_code", "text", is_nullable=True),
+            Column("operation_error_message", "text", is_nullable=True),
+            Column("operation_next_attempt_at", "timestamptz", is_nullable=True),
+            Column("next_plan", "text", is_nullable=True),
+            Column("next_parameters", "jsonb", is_nullable=True),
+            Column("secret_version", "int4"),
+            Column("secret_versions", "int4[]"),
+            Column("applied_secret_version", "int4", is_nullable=True),
+            Column("applied_prefix", "text", is_nullable=True),
+            Column("applied_variable_names", "text[]", is_nullable=True),
+            Column("removal_requested", "bool"),
+            Column("removal_scheduled_for", "timestamptz", is_nullable=True),
+            Column("removal_attempts", "int4"),
+            Column("deployment_id", "uuid", is_nullable=True),
+            Column("deployment_role", "text", is_nullable=True),
+            Column("created_at", "timestamptz"),
+            Column("updated_at", "timestamptz"),
+            Column("version", "int4"),
+            Column("position", "int8"),
+        ),
+        primary_key=("id",),
+        indexes=(
+            # An environment holds hundreds of instances, a project a thousand: found by one
+            # index they are sorted in no time. Every further index costs each write.
+            Index(("environment_id", "created_at", "id")),
+            Index(("project_id", "created_at", "id")),
+            Index(("created_at", "id")),
+            Index(("updated_at", "id")),
+            Index(("prefix", "id")),
+            Index(("state", "created_at", "id")),
+            Index(("created_at", "id"), where=UNFINISHED_REMOVAL),
+            Index(("created_at", "id"), where=ORPHAN),
+        ),
+    )
+
+    def keys(self, recorded: RecordedEvent) -> Sequence[Key]:
+        """Return the service instance whose event it is."""
+        event = recorded.event
+        return [(event.originator_id,)] if isinstance(event, events.ServiceEvent) else []
+
+    def fold(self, row: Row | None, recorded: RecordedEvent, key: Key) -> Row | None:
+        """Return the service instance after the event."""
+        event = recorded.event
+        if holds(row, recorded) or not isinstance(event, events.ServiceEvent):
+            return row
+        return {
+            "id": key[0],
+            **_columns_of(_facts_after(event, row)),
+            "created_at": row["created_at"] if row else recorded.recorded_at,
+            "updated_at": recorded.recorded_at,
+            "version": event.originator_version,
+            "position": recorded.position,
+        }
+
+
+def facts_of(row: Row) -> service_facts.ServiceFacts:
+    """Return the facts that a row holds, be its values psycopg's or JSON's."""
+    return service_facts.ServiceFacts(
+        project_id=_identifier(row["project_id"]),
+        environment_id=_identifier(row["environment_id"]),
+        environment_name=row["environment_name"],
+        offering=row["offering"],
+        kind=values.ServiceKind(row["kind"]),
+        plan=row["plan"],
+        region=row["region"],
+        parameters=row["parameters"],
+        prefix=row["prefix"],
+        variable_names=tuple(row["variable_names"]),
+        protected=row["protected"],
+        resource=states.Resource(row["resource"]),
+        applied=row["applied"],
+        wanted=row["wanted"],
+        was_ready=row["was_ready"],
+        was_requested=row["was_requested"],
+        operation=_operation_of(row),
+        next_plan=row["next_plan"],
+        next_parameters=row["next_parameters"],
+        secret_version=row["secret_version"],
+        secret_versions=tuple(row["secret_versions"]),
+        applied_secret_version=row["applied_secret_version"],
+        applied_prefix=row["applied_prefix"],
+        applied_variable_names=_maybe(tuple, row["applied_variable_names"]),
+        removal_requested=row["removal_requested"],
+        removal_scheduled_for=_maybe(_moment, row["removal_scheduled_for"]),
+        removal_attempts=row["removal_attempts"],
+        deployment_id=_maybe(_identifier, row["deployment_id"]),
+        deployment_role=_maybe(values.DeploymentRole, row["deployment_role"]),
+        abandoned=row["abandoned"],
+    )
+
+
+def _operation_of(row: Row) -> service_facts.Operation | None:
+    if row["operation_id"] is None:
+        return None
+    return service_facts.Operation(
+        id=_identifier(row["operation_id"]),
+        kind=values.OperationKind(row["operation_kind"]),
+        status=values.OperationStatus(row["operation_status"]),
+        attempt=row["operation_attempt"],
+        started_at=_moment(row["operation_started_at"]),
+        deadline=_moment(row["operation_deadline"]),
+        error_code=row["operation_error_code"],
+        error_message=row["operation_error_message"],
+        next_attempt_at=_maybe(_moment, row["operation_next_attempt_at"]),
+    )
+
+
+def _facts_after(event: events.ServiceEvent, row: Row | None) -> service_facts.ServiceFacts:
+    if isinstance(event, events.ServiceAdded):
+        return service_facts.begin(event)
+    if row is None:
+        raise ValueError(f"{event.originator_id} has {event.TOPIC} before ServiceAdded")
+    return service_facts.evolve(event, facts_of(row))
+
+
+def _columns_of(facts: service_facts.ServiceFacts) -> Row:
+    return {
+        "project_id": facts.project_id,
+        "environment_id": facts.environment_id,
+        "environment_name": facts.environment_name,
+        "offering": facts.offering,
+        "kind": facts.kind.value,
+        "plan": facts.plan,
+        "region": facts.region,
+        "prefix": facts.prefix,
+        "parameters": facts.parameters,
+        "variable_names": list(facts.variable_names),
+        "protected": facts.protected,
+        "state": facts.state.value,
+        "functional": facts.is_functional,
+        "usable": facts.is_usable,
+        "wanted": facts.wanted,
+        "parked": facts.is_parked,
+        "abandoned": facts.abandoned,
+        "confirmation": facts.label,
+        "resource": facts.resource.value,
+        "applied": facts.applied,
+        "was_ready": facts.was_ready,
+        "was_requested": facts.was_requested,
+        **_operation_columns(facts.operation),
+        "next_plan": facts.next_plan,
+        "next_parameters": facts.next_parameters,
+        "secret_version": facts.secret_version,
+        "secret_versions": list(facts.secret_versions),
+        "applied_secret_version": facts.applied_secret_version,
+        "applied_prefix": facts.applied_prefix,
+        "applied_variable_names": _maybe(list, facts.applied_variable_names),
+        "removal_requested": facts.removal_requested,
+        "removal_scheduled_for": facts.removal_scheduled_for,
+        "removal_attempts": facts.removal_attempts,
+        "deployment_id": facts.deployment_id,
+        "deployment_role": _maybe(str, facts.deployment_role),
+    }
+
+
+def _operation_columns(operation: service_facts.Operation | None) -> Row:
+    return {
+        "operation_id": operation and operation.id,
+        "operation_kind": operation and operation.kind.value,
+        "operation_status": operation and operation.status.value,
+        "operation_attempt": operation and operation.attempt,
+        "operation_started_at": operation and operation.started_at,
+        "operation_deadline": operation and operation.deadline,
+        "operation_error_code": operation and operation.error_code,
+        "operation_error_message": operation and operation.error_message,
+        "operation_next_attempt_at": operation and operation.next_attempt_at,
+    }
+
+
+def _maybe(convert: Callable[[Any], _Value], value: Any) -> _Value | None:  # noqa: ANN401  as it is in the row
+    return None if value is None else convert(value)
+
+
+def _identifier(value: UUID | str) -> UUID:
+    return value if isinstance(value, UUID) else UUID(value)
+
+
+def _moment(value: datetime | str) -> datetime:
+    return value if isinstance(value, datetime) else datetime.fromisoformat(value)
