@@ -1,0 +1,20 @@
+"""The event log: what happened, in one order, written with everything that follows from it.
+
+log          EventLog, the door: append, find, load, read, follow
+command      the command behind events, its receipt, and how an append can fail
+task         work to be enqueued in the transaction of the events
+mapper       events as canonical JSON; the stock eventsourcing library uses it too
+writer       one writer per process: takes what waits into one transaction, and tries again
+transaction  what that transaction looks at and stores
+draft        which commands it accepts, and what they come to; no database
+projecting   read models: the fold of a batch, and its tables
+tables       the SQL of a table, from its description
+rebuild      read models made anew beside the live ones, and swapped in
+connections  deadlines kept in the client, a second try after a lost connection
+hints        "there may be more", across processes; a hint, never a promise
+
+Positions have no gaps and are in commit order: they are given out under the lock of the one
+row of `ledger.head`. Whoever has read up to a position has missed nothing before it, and
+"the next one is not there" means "not yet". `recorded_at` rises strictly with the position.
+The stock library reads the same log through the view `ledger.stored_events`.
+"""

@@ -1,0 +1,158 @@
+"""Which commands of a batch are accepted, and what they come to; no database here."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from uuid import UUID, uuid5
+
+from app.eventlog import command as commands
+from app.eventlog import mapper, projecting, task
+from domain import events
+from projections import projection
+
+Policies = Callable[[projection.RecordedEvent], Sequence[task.Task]]
+"""Which tasks follow from an event."""
+
+_TICK = timedelta(microseconds=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """What the transaction found under the lock of the head."""
+
+    position: int
+    recorded_at: datetime
+    now: datetime
+    commands: Mapping[UUID, commands.RecordedCommand]
+    versions: Mapping[UUID, int]
+    rows: Mapping[str, projecting.Rows]
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredEvent:
+    """A row of ledger.events."""
+
+    position: int
+    originator_id: UUID
+    originator_version: int
+    topic: str
+    state: str
+    event_id: UUID
+    command_id: UUID
+    metadata: dict[str, str]
+    recorded_at: datetime
+
+
+class Draft:
+    """Commands accepted one after the other; a refused one leaves no trace."""
+
+    def __init__(
+        self,
+        *,
+        seen: Seen,
+        models: projecting.ReadModels,
+        policies: Policies,
+        event_mapper: mapper.EventMapper,
+    ) -> None:
+        self.position = seen.position
+        self.recorded_at = seen.recorded_at
+        self.commands: dict[UUID, commands.RecordedCommand] = {}
+        self.events: list[StoredEvent] = []
+        self.tasks: list[task.Task] = []
+        self.folding = projecting.Folding(models=models, rows=seen.rows)
+        self._seen = seen
+        self._versions = dict(seen.versions)
+        self._policies = policies
+        self._mapper = event_mapper
+
+    def accept(
+        self, *, command: commands.Command, new_events: Sequence[events.Event]
+    ) -> commands.Receipt:
+        """Return the receipt of the command, its first one if it is known.
+
+        Raises CommandReusedError, VersionConflictError, and whatever a fold raises.
+        """
+        known = self._seen.commands.get(command.id) or self.commands.get(command.id)
+        if known is not None:
+            if known.fingerprint != command.fingerprint:
+                raise commands.CommandReusedError(command_id=command.id)
+            return dataclasses.replace(known.receipt, is_repeat=True)
+        versions = self._next_versions(new_events)
+        first, start = self.position + 1, max(self._seen.now, self.recorded_at + _TICK)
+        recorded = [
+            as_recorded(command, event, index=index, position=first + index, at=start)
+            for index, event in enumerate(new_events)
+        ]
+        staged = self.folding.fold(recorded)
+        tasks = [follow_up for event in recorded for follow_up in self._policies(event)]
+        stored = [self._stored(command, event) for event in recorded]
+
+        self._versions.update(versions)
+        self.folding.keep(staged)
+        self.tasks += tasks
+        self.events += stored
+        if recorded:
+            self.position, self.recorded_at = recorded[-1].position, recorded[-1].recorded_at
+        receipt = commands.Receipt(
+            first_position=first,
+            last_position=first + len(recorded) - 1,
+            recorded_at=recorded[-1].recorded_at if recorded else start,
+            is_repeat=False,
+        )
+        self.commands[command.id] = commands.RecordedCommand(command.fingerprint, receipt)
+        return receipt
+
+    def _next_versions(self, new_events: Sequence[events.Event]) -> dict[UUID, int]:
+        """Return the versions after the events; a hole is refused like a conflict."""
+        versions: dict[UUID, int] = {}
+        for event in new_events:
+            aggregate_id = event.originator_id
+            current = self._versions.get(aggregate_id, 0)
+            if event.originator_version != versions.get(aggregate_id, current) + 1:
+                raise commands.VersionConflictError(
+                    aggregate_id=aggregate_id, current_version=current
+                )
+            versions[aggregate_id] = event.originator_version
+        return versions
+
+    def _stored(self, command: commands.Command, recorded: projection.RecordedEvent) -> StoredEvent:
+        stored = self._mapper.to_stored_event(recorded.event)
+        return StoredEvent(
+            position=recorded.position,
+            originator_id=recorded.event.originator_id,
+            originator_version=recorded.event.originator_version,
+            topic=stored.topic,
+            state=stored.state.decode(),
+            event_id=recorded.event_id,
+            command_id=recorded.command_id,
+            metadata=_metadata(command),
+            recorded_at=recorded.recorded_at,
+        )
+
+
+def as_recorded(
+    command: commands.Command, event: events.Event, *, index: int, position: int, at: datetime
+) -> projection.RecordedEvent:
+    """Return the event as the log will know it: the `index`th of its command."""
+    return projection.RecordedEvent(
+        position=position,
+        event=event,
+        event_id=uuid5(command.id, str(index)),
+        command_id=command.id,
+        actor=command.actor,
+        correlation_id=command.correlation_id,
+        causation_id=command.causation_id,
+        reason=command.reason,
+        recorded_at=at + index * _TICK,
+    )
+
+
+def _metadata(command: commands.Command) -> dict[str, str]:
+    values = {
+        "actor": command.actor,
+        "correlation_id": command.correlation_id,
+        "causation_id": command.causation_id,
+        "reason": command.reason,
+        "traceparent": command.traceparent,
+    }
+    return {name: str(value) for name, value in values.items() if value is not None}

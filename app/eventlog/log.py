@@ -1,0 +1,204 @@
+"""EventLog, the door to the log."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self
+from uuid import UUID
+
+import psycopg_pool
+from eventsourcing import persistence
+
+from app.eventlog import command as commands
+from app.eventlog import connections, draft, hints, mapper, projecting, transaction, writer
+from domain import events
+from projections import projection
+
+_SECONDS = 5.0
+_POLL = 0.5
+_FOLLOW_BATCH = 500
+_logger = logging.getLogger(__name__)
+
+_FIND = (
+    "SELECT fingerprint, first_position, last_position, recorded_at "
+    "FROM ledger.commands WHERE command_id = %s"
+)
+_LOAD = """
+    SELECT least(head.position, %(until)s::bigint), greatest(clock_timestamp(), head.recorded_at),
+        e.originator_id, e.originator_version, e.topic, e.state::text
+    FROM ledger.head LEFT JOIN ledger.events AS e
+        ON e.originator_id = ANY(%(ids)s) AND e.position <= coalesce(%(until)s, head.position)
+    ORDER BY e.originator_id, e.originator_version
+"""
+_READ = """
+    SELECT position, originator_id, originator_version, topic, state::text,
+        event_id, command_id, metadata, recorded_at
+    FROM ledger.events WHERE position > %(after)s ORDER BY position LIMIT %(limit)s
+"""
+_READ_ONE = """
+    SELECT position, originator_id, originator_version, topic, state::text,
+        event_id, command_id, metadata, recorded_at
+    FROM ledger.events WHERE originator_id = %(originator_id)s AND position > %(after)s
+    ORDER BY originator_version LIMIT %(limit)s
+"""
+
+
+@dataclass(frozen=True)
+class History:
+    """The events of some aggregates, as of a position; those without events are absent."""
+
+    events: Mapping[UUID, tuple[events.Event, ...]]
+    now: datetime
+    position: int
+
+
+class EventLog:
+    """The log: written through one connection, read through the pool.
+
+    Use it as a context manager, or close it, while the pool is open.
+    """
+
+    def __init__(
+        self,
+        *,
+        pool: psycopg_pool.AsyncConnectionPool[Any],
+        projections: Sequence[projection.Projection],
+        journals: Sequence[projection.Journal],
+        policies: draft.Policies,
+        seconds: float = _SECONDS,
+    ) -> None:
+        self._mapper = mapper.EventMapper()
+        self._connections = connections.Connections(pool=pool, seconds=seconds)
+        self._hints = hints.Hints(connect=self._connections.open)
+        self._writer = writer.Writer(
+            pool=self._connections,
+            rules=transaction.Rules(
+                models=projecting.ReadModels(projections=projections, journals=journals),
+                policies=policies,
+                mapper=self._mapper,
+            ),
+            followers=self._hints,
+            seconds=seconds,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Write what waits, then let go of the log's own connections."""
+        await self._hints.stop()
+        await self._writer.aclose()
+
+    async def append(
+        self, *, command: commands.Command, events: Sequence[events.Event]
+    ) -> commands.Receipt:
+        """Record the command with its events and all that follows from them, or nothing.
+
+        A repeat of a recorded command gets the first receipt. Raises VersionConflictError,
+        CommandReusedError, LogUnavailableError, and whatever a projection raises.
+        """
+        return await self._writer.append(transaction.Request(command, tuple(events)))
+
+    async def find(self, command_id: UUID) -> commands.RecordedCommand | None:
+        """Return the command of that id, if it was recorded."""
+
+        async def work(connection: connections.Connection) -> commands.RecordedCommand | None:
+            cursor = await connection.execute(_FIND, [command_id])
+            row = await cursor.fetchone()
+            return None if row is None else transaction.recorded_command(row)
+
+        return await self._connections.run(work)
+
+    async def load(self, *aggregate_ids: UUID, until: int | None = None) -> History:
+        """Return the aggregates' events up to a position, and the database's time."""
+
+        async def work(connection: connections.Connection) -> list[tuple[Any, ...]]:
+            values = {"ids": list(aggregate_ids), "until": until}
+            return await (await connection.execute(_LOAD, values)).fetchall()
+
+        rows = await self._connections.run(work)
+        found: dict[UUID, list[events.Event]] = {}
+        for _, _, originator_id, version, topic, state in rows:
+            if originator_id is not None:
+                event = self._event(originator_id, version, topic, state)
+                found.setdefault(originator_id, []).append(event)
+        position, now = rows[0][:2]
+        return History(
+            events={aggregate_id: tuple(stream) for aggregate_id, stream in found.items()},
+            now=now.astimezone(UTC),
+            position=position,
+        )
+
+    async def read(
+        self, *, after: int, limit: int, originator_id: UUID | None = None
+    ) -> list[projection.RecordedEvent]:
+        """Return the next events after a position, of one aggregate or of all."""
+
+        async def work(connection: connections.Connection) -> list[tuple[Any, ...]]:
+            values = {"after": after, "limit": limit, "originator_id": originator_id}
+            statement = _READ if originator_id is None else _READ_ONE
+            return await (await connection.execute(statement, values)).fetchall()
+
+        return [self._recorded(row) for row in await self._connections.run(work)]
+
+    async def follow(self, *, after: int) -> AsyncIterator[projection.RecordedEvent]:
+        """Yield every event after a position in order, for ever; lost connections included."""
+        async with self._hints.listening() as hint:
+            while True:
+                hint.clear()
+                recorded = await self._read_patiently(after)
+                for event in recorded:
+                    yield event
+                    after = event.position
+                if not recorded:
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(_POLL):
+                            await hint.wait()
+
+    async def head(self) -> int:
+        """Return the last position, 0 if there is none."""
+
+        async def work(connection: connections.Connection) -> int:
+            cursor = await connection.execute("SELECT position FROM ledger.head")
+            [(position,)] = await cursor.fetchall()
+            return int(position)
+
+        return await self._connections.run(work)
+
+    async def _read_patiently(self, after: int) -> list[projection.RecordedEvent]:
+        try:
+            return await self.read(after=after, limit=_FOLLOW_BATCH)
+        except commands.LogUnavailableError:
+            _logger.warning("cannot read the log after %d; following goes on later", after)
+            return []
+
+    def _event(self, originator_id: UUID, version: int, topic: str, state: str) -> events.Event:
+        stored = persistence.StoredEvent(originator_id, version, topic, state.encode())
+        return self._mapper.to_domain_event(stored)
+
+    def _recorded(self, row: tuple[Any, ...]) -> projection.RecordedEvent:
+        position, originator_id, version, topic, state, event_id, command_id, metadata, at = row
+        causation_id = metadata.get("causation_id")
+        return projection.RecordedEvent(
+            position=position,
+            event=self._event(originator_id, version, topic, state),
+            event_id=event_id,
+            command_id=command_id,
+            actor=metadata["actor"],
+            correlation_id=UUID(metadata["correlation_id"]),
+            causation_id=None if causation_id is None else UUID(causation_id),
+            reason=metadata.get("reason"),
+            recorded_at=at.astimezone(UTC),
+        )

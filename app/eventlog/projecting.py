@@ -1,0 +1,186 @@
+"""Read models: the fold of a batch of events, and the tables that it goes to.
+
+The rows concerned are read with one statement per table, folded in memory, and written back
+with one statement per table. Live appends and rebuilds do the same; only the schema differs.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from psycopg.rows import dict_row
+
+from app.eventlog import connections, tables
+from projections import projection
+
+Rows = dict[projection.Key, projection.Row | None]
+"""Rows by key; None for a key without a row."""
+
+
+class ReadModels:
+    """All projections and journals, and their statements in one schema."""
+
+    def __init__(
+        self,
+        *,
+        projections: Sequence[projection.Projection],
+        journals: Sequence[projection.Journal],
+        schema: str = tables.LIVE,
+    ) -> None:
+        self.projections = tuple(projections)
+        self.journals = tuple(journals)
+        self.tables = [model.table for model in projections] + [model.table for model in journals]
+        self.sql = {table.name: tables.TableSql(table, schema=schema) for table in self.tables}
+        self.journals_of = {
+            followed.table.name: tuple(
+                journal for journal in journals if journal.follows.table.name == followed.table.name
+            )
+            for followed in projections
+        }
+
+    def keys(
+        self, recorded: Iterable[projection.RecordedEvent]
+    ) -> dict[str, dict[projection.Key, None]]:
+        """Return the keys that events concern, by table, in order and without repeats."""
+        keys: dict[str, dict[projection.Key, None]] = {}
+        for event in recorded:
+            for model in self.projections:
+                for key in model.keys(event):
+                    keys.setdefault(model.table.name, {})[key] = None
+        return keys
+
+    def table(self, name: str) -> projection.Table:
+        """Return the table of that name."""
+        return next(table for table in self.tables if table.name == name)
+
+
+class Folding:
+    """Rows as they stand while events are folded into them; what is staged can be dropped."""
+
+    def __init__(self, *, models: ReadModels, rows: Mapping[str, Rows]) -> None:
+        self._models = models
+        self._found = rows
+        self._changed: dict[str, Rows] = {}
+        self._entries: dict[str, list[projection.Row]] = {}
+
+    def fold(self, recorded: Iterable[projection.RecordedEvent]) -> "Staged":
+        """Return what the events change; nothing is kept yet."""
+        staged = Staged()
+        for event in recorded:
+            for model in self._models.projections:
+                for key in model.keys(event):
+                    self._fold_row(staged, model, event, key)
+        return staged
+
+    def keep(self, staged: "Staged") -> None:
+        """Let later events see what was staged, and write it in the end."""
+        for name, rows in staged.rows.items():
+            self._changed.setdefault(name, {}).update(rows)
+        for name, entries in staged.entries.items():
+            self._entries.setdefault(name, []).extend(entries)
+
+    def changes(self) -> "Staged":
+        """Return all that was kept."""
+        return Staged(self._changed, self._entries)
+
+    def _fold_row(
+        self,
+        staged: "Staged",
+        model: projection.Projection,
+        event: projection.RecordedEvent,
+        key: projection.Key,
+    ) -> None:
+        name = model.table.name
+        before = self._row(staged, name, key)
+        after = model.fold(before, event, key)
+        if after is None:
+            if before is not None:
+                staged.rows.setdefault(name, {})[key] = None
+            return
+        if after is before or after == before:
+            return
+        after = plain(model.table, after)
+        staged.rows.setdefault(name, {})[key] = after
+        for journal in self._models.journals_of[name]:
+            entry = plain(journal.table, journal.entry(before, after, event))
+            staged.entries.setdefault(journal.table.name, []).append(entry)
+
+    def _row(self, staged: "Staged", name: str, key: projection.Key) -> projection.Row | None:
+        for rows in (staged.rows.get(name), self._changed.get(name)):
+            if rows is not None and key in rows:
+                return rows[key]
+        return self._found[name][key]
+
+
+class Staged:
+    """Changed rows and new journal entries, by table."""
+
+    def __init__(
+        self,
+        rows: dict[str, Rows] | None = None,
+        entries: dict[str, list[projection.Row]] | None = None,
+    ) -> None:
+        self.rows: dict[str, Rows] = {} if rows is None else rows
+        self.entries: dict[str, list[projection.Row]] = {} if entries is None else entries
+
+
+def plain(table: projection.Table, row: projection.Row) -> projection.Row:
+    """Return the row as it would be read back, so that a fold sees one shape only."""
+    values = dict(row)
+    for column in table.columns:
+        if column.type == "jsonb" or column.type.endswith("[]"):
+            values[column.name] = _listed(msgspec.to_builtins(values[column.name]))
+    return values
+
+
+async def ask(
+    connection: connections.Connection,
+    models: ReadModels,
+    keys: Mapping[str, Iterable[projection.Key]],
+) -> dict[str, Any]:
+    """Send the statements that read rows; in a pipeline they go out together."""
+    cursors = {}
+    for name, wanted in keys.items():
+        cursor = connection.cursor(row_factory=dict_row)
+        arrays = tables.key_arrays(models.table(name), list(wanted))
+        cursors[name] = await cursor.execute(models.sql[name].select, arrays)
+    return cursors
+
+
+async def answers(
+    models: ReadModels,
+    keys: Mapping[str, Iterable[projection.Key]],
+    cursors: Mapping[str, Any],
+) -> dict[str, Rows]:
+    """Return the rows asked for, None where there is none."""
+    found: dict[str, Rows] = {}
+    for name, wanted in keys.items():
+        rows: Rows = dict.fromkeys(wanted)
+        primary_key = models.table(name).primary_key
+        for row in await cursors[name].fetchall():
+            rows[tuple(row[column] for column in primary_key)] = row
+        found[name] = rows
+    return found
+
+
+async def write(connection: connections.Connection, models: ReadModels, changes: Staged) -> None:
+    """Write changes, with one statement per table and kind of change."""
+    for name, rows in changes.rows.items():
+        kept = [row for row in rows.values() if row is not None]
+        if kept:
+            await connection.execute(models.sql[name].upsert, [tables.row_json(kept)])
+        gone = [key for key, row in rows.items() if row is None]
+        if gone:
+            arrays = tables.key_arrays(models.table(name), gone)
+            await connection.execute(models.sql[name].delete, arrays)
+    for name, entries in changes.entries.items():
+        await connection.execute(models.sql[name].insert, [tables.row_json(entries)])
+
+
+def _listed(value: object) -> object:
+    """Turn tuples into the lists that come back from JSON and arrays."""
+    if isinstance(value, dict):
+        return {name: _listed(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_listed(item) for item in value]
+    return value

@@ -1,0 +1,134 @@
+"""The SQL of a table, from its description; rows travel as one JSON parameter."""
+
+import functools
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+from psycopg import sql
+
+from projections import projection
+
+LIVE = "read"
+"""The schema of the tables that queries read."""
+
+
+class TableSql:
+    """The statements for one table in one schema, each composed once."""
+
+    def __init__(self, table: projection.Table, *, schema: str = LIVE) -> None:
+        self._table = table
+        self._name = sql.Identifier(schema, table.name)
+        self._types = {column.name: column.type for column in table.columns}
+
+    @functools.cached_property
+    def create(self) -> sql.Composed:
+        """Create the table with its primary key."""
+        columns = [
+            sql.SQL("{} {}{}").format(
+                sql.Identifier(column.name),
+                sql.SQL(column.type),
+                sql.SQL("" if column.is_nullable else " NOT NULL"),
+            )
+            for column in self._table.columns
+        ]
+        key = sql.SQL("PRIMARY KEY ({})").format(_names(self._table.primary_key))
+        return sql.SQL("CREATE TABLE {} ({})").format(
+            self._name, sql.SQL(", ").join([*columns, key])
+        )
+
+    @functools.cached_property
+    def create_indexes(self) -> list[sql.Composed]:
+        """Create the other indexes; PostgreSQL names them."""
+        return [
+            sql.SQL("CREATE INDEX ON {} ({}){}").format(
+                self._name,
+                _names(index.columns),
+                sql.SQL("" if index.where is None else f" WHERE {index.where}"),
+            )
+            for index in self._table.indexes
+        ]
+
+    @functools.cached_property
+    def select(self) -> bytes:
+        """Select the rows of some keys: one array for each column of the key."""
+        return (
+            sql.SQL("SELECT {} FROM {} AS t JOIN {} ON {}")
+            .format(
+                sql.SQL(", ").join(sql.Identifier("t", name) for name in self._types),
+                self._name,
+                self._keys,
+                self._same_key,
+            )
+            .as_bytes()
+        )
+
+    @functools.cached_property
+    def insert(self) -> bytes:
+        """Insert rows."""
+        return self._insert.as_bytes()
+
+    @functools.cached_property
+    def upsert(self) -> bytes:
+        """Insert rows, in place of those with the same key."""
+        assignments = [
+            sql.SQL("{} = {}").format(sql.Identifier(name), sql.Identifier("excluded", name))
+            for name in self._types
+            if name not in self._table.primary_key
+        ]
+        effect = sql.SQL("UPDATE SET {}").format(sql.SQL(", ").join(assignments))
+        return (
+            sql.SQL("{} ON CONFLICT ({}) DO {}")
+            .format(
+                self._insert,
+                _names(self._table.primary_key),
+                effect if assignments else sql.SQL("NOTHING"),
+            )
+            .as_bytes()
+        )
+
+    @functools.cached_property
+    def delete(self) -> bytes:
+        """Delete the rows of some keys."""
+        return (
+            sql.SQL("DELETE FROM {} AS t USING {} WHERE {}")
+            .format(self._name, self._keys, self._same_key)
+            .as_bytes()
+        )
+
+    @property
+    def _insert(self) -> sql.Composed:
+        columns = sql.SQL(", ").join(
+            sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(type_))
+            for name, type_ in self._types.items()
+        )
+        return sql.SQL(
+            "INSERT INTO {} ({names}) SELECT {names} FROM json_to_recordset(%s::json) AS r ({})"
+        ).format(self._name, columns, names=_names(self._types))
+
+    @property
+    def _keys(self) -> sql.Composed:
+        key = self._table.primary_key
+        arrays = [sql.SQL("%s::{}[]").format(sql.SQL(self._types[name])) for name in key]
+        return sql.SQL("unnest({}) AS k ({})").format(sql.SQL(", ").join(arrays), _names(key))
+
+    @property
+    def _same_key(self) -> sql.Composed:
+        return sql.SQL(" AND ").join(
+            sql.SQL("{} = {}").format(sql.Identifier("t", name), sql.Identifier("k", name))
+            for name in self._table.primary_key
+        )
+
+
+def key_arrays(table: projection.Table, keys: Sequence[projection.Key]) -> list[list[Any]]:
+    """Return the parameters of `select` and `delete`."""
+    return [[key[place] for key in keys] for place in range(len(table.primary_key))]
+
+
+def row_json(rows: Sequence[projection.Row]) -> str:
+    """Return the parameter of `insert` and `upsert`."""
+    return msgspec.json.encode(rows).decode()
+
+
+def _names(names: Iterable[str]) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Identifier, names))

@@ -1,0 +1,127 @@
+"""One writer per process: what waits goes into one transaction, and again if that is cut."""
+
+import asyncio
+import collections
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import psycopg
+
+from app.eventlog import command as commands
+from app.eventlog import connections, hints, transaction
+
+_BATCH = 512
+_NOTIFY_EVERY = 0.05
+
+
+@dataclass(frozen=True)
+class _Pending:
+    request: transaction.Request
+    outcome: asyncio.Future[commands.Receipt]
+
+
+class Writer:
+    """Takes requests, writes them in order of arrival, on a connection of its own.
+
+    The task runs while something waits and then ends; the connection stays open.
+    """
+
+    def __init__(
+        self,
+        *,
+        pool: connections.Connections,
+        rules: transaction.Rules,
+        followers: hints.Hints,
+        seconds: float,
+    ) -> None:
+        self._pool = pool
+        self._rules = rules
+        self._followers = followers
+        self._seconds = seconds
+        self._waiting: collections.deque[_Pending] = collections.deque()
+        self._task: asyncio.Task[None] | None = None
+        self._connection: connections.Connection | None = None
+        self._notified_at = float("-inf")
+
+    async def append(self, request: transaction.Request) -> commands.Receipt:
+        """Write the request and return its receipt; a caller that leaves does not stop it.
+
+        Raises an AppendError, or what a fold or a statement raised.
+        """
+        outcome: asyncio.Future[commands.Receipt] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Pending(request, outcome))
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._drain())
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await outcome
+        except TimeoutError as error:
+            raise commands.LogUnavailableError from error
+
+    async def aclose(self) -> None:
+        """Write what waits, then close the connection."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+        await self._disconnect()
+
+    async def _drain(self) -> None:
+        while self._waiting:
+            count = min(_BATCH, len(self._waiting))
+            batch = [self._waiting.popleft() for _ in range(count)]
+            await self._write(batch)
+
+    async def _write(self, batch: Sequence[_Pending]) -> None:
+        """Write the batch, again and again while its connection is lost and somebody waits."""
+        while batch := [pending for pending in batch if not pending.outcome.done()]:
+            try:
+                await self._attempt(batch)
+            except connections.LOST:
+                await self._disconnect()
+                await asyncio.sleep(connections.pause())
+            except Exception as error:  # noqa: BLE001  the callers get it
+                await self._disconnect()
+                await self._fail(batch, error)
+
+    async def _fail(self, batch: Sequence[_Pending], error: Exception) -> None:
+        """Hand the error over; of several commands each is tried alone, and fails alone."""
+        if len(batch) > 1:
+            for pending in batch:
+                await self._write([pending])
+        elif not batch[0].outcome.done():
+            batch[0].outcome.set_exception(error)
+
+    async def _attempt(self, batch: Sequence[_Pending]) -> None:
+        if self._connection is None:
+            self._connection = await self._pool.open()
+        with connections.cut_after(self._connection, seconds=self._seconds):
+            outcomes = await transaction.write(
+                self._connection,
+                rules=self._rules,
+                requests=[pending.request for pending in batch],
+            )
+        for pending, outcome in zip(batch, outcomes, strict=True):
+            if pending.outcome.done():
+                continue
+            if isinstance(outcome, Exception):
+                pending.outcome.set_exception(outcome)
+            else:
+                pending.outcome.set_result(outcome)
+        await self._tell(self._connection)
+
+    async def _tell(self, connection: connections.Connection) -> None:
+        """Hint to followers here and elsewhere; under load, elsewhere not each time."""
+        self._followers.wake()
+        now = asyncio.get_running_loop().time()
+        if self._waiting and now < self._notified_at + _NOTIFY_EVERY:
+            return
+        self._notified_at = now
+        with connections.cut_after(connection, seconds=self._seconds):
+            await connection.execute(f"NOTIFY {hints.CHANNEL}")
+
+    async def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            # It may be broken already; nothing on it is wanted any more.
+            with contextlib.suppress(psycopg.Error):
+                await connection.close()
