@@ -104,6 +104,7 @@ def _run_npm(workshop: Path, *arguments: str) -> None:
         # npm's scripts look for `node` on the path, and shall find this one.
         "PATH": os.pathsep.join((str(node.parent), os.environ.get("PATH", os.defpath))),
         "npm_config_fetch_retries": "1",
+        "npm_config_fetch_retry_mintimeout": "1000",
         "npm_config_fetch_timeout": "30000",
         "npm_config_update_notifier": "false",
     }

@@ -2,6 +2,7 @@ import "graphiql/setup-workers/vite";
 import "graphiql/style.css";
 import { createGraphiQLFetcher, StorageAPI } from "@graphiql/toolkit";
 import { GraphiQL } from "graphiql";
+import { Kind, parse, print, separateOperations } from "graphql";
 import { createClient } from "graphql-ws";
 import { createElement as h } from "react";
 import { createRoot } from "react-dom/client";
@@ -38,12 +39,27 @@ async function fetchWithToken(address, request) {
   return response;
 }
 
-const fetcher = createGraphiQLFetcher({
+const fetchDocument = createGraphiQLFetcher({
   url: url.href,
   enableIncrementalDelivery: false,
   fetch: fetchWithToken,
   wsClient: createClient({ url: socketUrl.href, connectionParams: authorization }),
 });
+
+// Of a document with many operations, such as the tour, only the chosen one travels: a mistake
+// in another does not stand in its way, and the server's limits count what is asked.
+function chosenOperation({ operationName, query }) {
+  try {
+    const document = parse(query);
+    const operations = document.definitions.filter(({ kind }) => kind === Kind.OPERATION_DEFINITION);
+    return operations.length > 1 ? print(separateOperations(document)[operationName]) : query;
+  } catch {
+    return query; // The server says what is wrong with it.
+  }
+}
+
+const fetcher = (request, options) =>
+  fetchDocument({ ...request, query: chosenOperation(request) }, options);
 
 createRoot(document.getElementById("explorer")).render(
   h(

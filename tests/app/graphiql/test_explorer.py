@@ -146,6 +146,25 @@ def test_without_a_token_the_page_says_how_to_get_one(explorer: Explorer) -> Non
     assert explorer.evaluate("Object.values(sessionStorage)") == ["pasted"]
 
 
+def test_a_token_that_comes_later_replaces_the_first(explorer: Explorer) -> None:
+    explorer.open("/#token=first")
+
+    explorer.browser.get(explorer.origin + "/#token=second")
+    explorer.wait_until("sessionStorage.getItem('servicebook-token') === 'second'")
+    explorer.wait_for_text(_QUERY, "tour")
+    explorer.run("query Who { caller }")
+
+    explorer.wait_for_text(_RESULT, "Bearer second")
+
+
+def test_one_operation_of_many_runs_in_spite_of_the_others(explorer: Explorer) -> None:
+    explorer.open("/#token=secret")
+
+    explorer.run("query Who { caller } query Wrong { nothing }")
+
+    explorer.wait_for_text(_RESULT, "Bearer secret")
+
+
 def test_a_refused_token_can_be_replaced(explorer: Explorer) -> None:
     explorer.open("/#token=refused")
 
