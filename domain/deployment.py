@@ -94,13 +94,16 @@ class Deployment(Aggregate):
     def configure(
         self, *, revision: int, variables: tuple[values.Variable, ...], at: datetime
     ) -> None:
-        """Build the next revision, and hand it to the deployer."""
+        """Build the next revision."""
         self.trigger_event(
             events.DeploymentStepStarted, timestamp=at, step=DeploymentStep.CONFIGURE
         )
         self.trigger_event(
             events.DeploymentConfigured, timestamp=at, revision=revision, variables=variables
         )
+
+    def hand_over(self, *, at: datetime) -> None:
+        """Let the deployer put the next revision into effect."""
         self.trigger_event(events.DeploymentStepStarted, timestamp=at, step=DeploymentStep.RELEASE)
 
     def succeed(self, *, at: datetime) -> None:

@@ -39,6 +39,7 @@ class Environment(Aggregate):
         self.deployments = 0
         self.running_deployment_id: UUID | None = None
         self.revision: int | None = None
+        self.last_successful_deployment_id: UUID | None = None
         self.is_deleted = False
 
     @classmethod
@@ -74,7 +75,9 @@ class Environment(Aggregate):
                 self.deployments = event.number
             case events.EnvironmentDeploymentEnded():
                 self.running_deployment_id = None
-                self.revision = self.revision if event.revision is None else event.revision
+                if event.revision is not None:
+                    self.revision = event.revision
+                    self.last_successful_deployment_id = event.deployment_id
             case events.EnvironmentDeleted():
                 self.is_deleted = True
             case _:

@@ -80,8 +80,8 @@ class ServiceFacts:
 
     @property
     def is_functional(self) -> bool:
-        """Is the resource there, and not being deleted?"""
-        return self.resource is states.Resource.READY
+        """Is the resource there, and not under removal (R13)?"""
+        return self.resource is states.Resource.READY and not self.is_under_removal
 
     @property
     def is_usable(self) -> bool:

@@ -207,7 +207,8 @@ class ServiceInstance(Aggregate):
     def cancel_removal(self, *, at: datetime) -> None:
         """Call a removal off before the end of its grace period (R26)."""
         service_refusals.require(self.facts, Command.CANCEL_REMOVAL)
-        if self.facts.removal_scheduled_for is None:
+        ends_at = self.facts.removal_scheduled_for
+        if ends_at is None or at >= ends_at:
             raise service_refusals.refused(
                 self.facts, RefusalCode.NOTHING_TO_CANCEL, Command.CANCEL_REMOVAL
             )
@@ -325,7 +326,7 @@ class ServiceInstance(Aggregate):
         elif self.facts.resource is not Resource.GONE:
             self._ignore(operation_id, "gone", at=at)
 
-    def record_delay(  # noqa: PLR0913  one fact of the provider, told whole
+    def record_delay(
         self,
         *,
         operation_id: UUID,
@@ -348,7 +349,7 @@ class ServiceInstance(Aggregate):
                 next_attempt_at=next_attempt_at,
             )
 
-    def record_failure(  # noqa: PLR0913  one fact of the provider, told whole
+    def record_failure(
         self,
         *,
         operation_id: UUID,
@@ -444,10 +445,11 @@ class ServiceInstance(Aggregate):
     def _settle(self, *, operation_id: UUID, deadline: datetime, at: datetime) -> None:
         """Go on with what waited for provisioning to end."""
         facts = self.facts
-        if facts.removal_requested:
-            if facts.removal_scheduled_for is None or at >= facts.removal_scheduled_for:
-                self._settle_removal(operation_id=operation_id, deadline=deadline, at=at)
-        elif facts.is_functional and facts.next_plan is not None:
+        is_in_grace = facts.removal_scheduled_for is not None and at < facts.removal_scheduled_for
+        if facts.removal_requested and not is_in_grace:
+            self._settle_removal(operation_id=operation_id, deadline=deadline, at=at)
+        elif facts.resource is Resource.READY and facts.next_plan is not None:
+            # in a grace period too: a cancelled removal leaves the plan that was asked for
             self._record(
                 events.ServiceUpdateStarted,
                 at=at,

@@ -7,6 +7,8 @@ from uuid import UUID
 
 from domain import errors
 
+DEFAULT_PREFIX = "DEFAULT"
+
 _PREFIX = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*")
 _PREFIX_LIMIT = 32
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")

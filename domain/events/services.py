@@ -251,7 +251,7 @@ class ServiceConfigurationApplied(Event):
 class ServiceDeploymentLeft(Event):
     """The deployment ended without effect on the service.
 
-    `is_exposed`: the credentials had been handed to a deployer already.
+    `is_exposed`: credentials that were made for it had been handed to a deployer.
     """
 
     TOPIC = "ServiceDeploymentLeft"

@@ -1,0 +1,66 @@
+"""The use cases: load the aggregates, ask one command, commit.
+
+`request`        who asks, and how a repeat is told from a new command
+`unit_of_work`   loads aggregates, collects what they recorded, commits, retries on conflict
+`projects`       projects, members, subscriptions, environments
+`services`       what people ask of service instances
+`results`        what providers and the clock report of service instances
+`deployments`    what people ask of deployments
+`rollout`        how the worker carries a deployment from step to step
+`choices`, `placement`, `endings`, `terms`   what several of them need
+
+Every way in (GraphQL, worker, command line) comes through here.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+
+from app import catalogue as catalogues
+from app import secrets
+from app.application.deployments import Deployments
+from app.application.projects import Projects
+from app.application.request import Request
+from app.application.results import Results
+from app.application.rollout import Handover, Rollout
+from app.application.services import Services
+from app.application.terms import Terms
+from app.eventlog import log
+
+__all__ = ["Application", "Handover", "Request", "Terms", "create"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Application:
+    """All use cases, over one event log."""
+
+    projects: Projects
+    services: Services
+    results: Results
+    deployments: Deployments
+    rollout: Rollout
+
+
+def create(
+    *,
+    event_log: log.EventLog,
+    catalogue: catalogues.Catalogue,
+    providers: Mapping[str, object],
+    vault: secrets.Vault,
+    terms: Terms,
+) -> Application:
+    """Return the use cases over these parts."""
+    return Application(
+        projects=Projects(event_log=event_log, catalogue=catalogue),
+        services=Services(
+            event_log=event_log,
+            catalogue=catalogue,
+            providers=providers,
+            vault=vault,
+            terms=terms,
+        ),
+        results=Results(event_log=event_log, terms=terms),
+        deployments=Deployments(
+            event_log=event_log, catalogue=catalogue, providers=providers, terms=terms
+        ),
+        rollout=Rollout(event_log=event_log, catalogue=catalogue, vault=vault),
+    )

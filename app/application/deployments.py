@@ -1,0 +1,200 @@
+"""Use cases of deployments, from start to end (section 3 of the rules)."""
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from app import catalogue
+from app.application import choices, endings
+from app.application.request import Request
+from app.application.terms import Terms
+from app.application.unit_of_work import UnitOfWork, commit, replay
+from app.eventlog import log
+from domain import (
+    deployment,
+    deployment_plan,
+    environment,
+    errors,
+    service_facts,
+    service_instance,
+    states,
+)
+from domain.errors import RefusalCode
+from domain.values import DeploymentStatus
+
+
+class Deployments:
+    """Deployments, from start to end."""
+
+    def __init__(
+        self,
+        *,
+        event_log: log.EventLog,
+        catalogue: catalogue.Catalogue,
+        providers: Mapping[str, object],
+        terms: Terms,
+    ) -> None:
+        self._log = event_log
+        self._catalogue = catalogue
+        self._terms = terms
+        self.unavailable_offerings = frozenset(
+            offering.name
+            for offering in catalogue.offerings
+            if not choices.is_provided(catalogue, providers, offering.name)
+        )
+
+    async def deploy(
+        self, *, request: Request, environment_id: UUID, expected_plan: str | None
+    ) -> tuple[UUID, int]:
+        """Start a deployment of what is pending (R29 to R32); return its id and position.
+
+        Raises DEPLOYMENT_IN_PROGRESS, PLAN_STALE or PLAN_BLOCKED.
+        """
+        deployment_id = request.new_id("deployment")
+
+        async def decide(work: UnitOfWork) -> None:
+            opened = await work.environment(environment_id)
+            number = opened.start_deployment(deployment_id=deployment_id, at=work.now)
+            instances = await work.services(opened.holdings)
+            facts = {key: found.facts for key, found in instances.items()}
+            plan = self._plan(opened, facts, position=work.position)
+            await self._require_approval(opened, plan, expected_plan)
+            started = self._start(work, opened, plan, facts, deployment_id, number, request.actor)
+            self._join(work, started, instances, request)
+
+        position = await commit(event_log=self._log, request=request, decide=decide)
+        return deployment_id, position
+
+    async def cancel(self, *, request: Request, deployment_id: UUID) -> int:
+        """Cancel a deployment before its switch-over (R38)."""
+
+        async def decide(work: UnitOfWork) -> None:
+            found = await work.deployment(deployment_id)
+            if found.status is not DeploymentStatus.CANCELLED:
+                found.cancel(at=work.now)
+                await endings.let_go(work, found, reason=f"cancelled by {request.actor}")
+
+        return await commit(event_log=self._log, request=request, decide=decide)
+
+    async def report(
+        self, *, request: Request, deployment_id: UUID, succeeded: bool, message: str
+    ) -> int:
+        """Take in what somebody outside reports of a deployment that waits for it."""
+        wanted = DeploymentStatus.SUCCEEDED if succeeded else DeploymentStatus.FAILED
+
+        async def decide(work: UnitOfWork) -> None:
+            found = await work.deployment(deployment_id)
+            if found.status is wanted and found.started.deployer == deployment.EXTERNAL_DEPLOYER:
+                return
+            found.check_report()
+            if succeeded:
+                await endings.switch(work, found)
+            else:
+                await endings.fail(
+                    work, found, code="RELEASE_FAILED", message=message or "reported as failed"
+                )
+
+        return await commit(event_log=self._log, request=request, decide=decide)
+
+    def _plan(
+        self,
+        opened: environment.Environment,
+        facts: Mapping[UUID, service_facts.ServiceFacts],
+        *,
+        position: int,
+    ) -> deployment_plan.DeploymentPlan:
+        return deployment_plan.draw_up(
+            environment_id=opened.id,
+            revision=opened.revision,
+            instances=facts,
+            unavailable_offerings=self.unavailable_offerings,
+            position=position,
+        )
+
+    async def _require_approval(
+        self,
+        opened: environment.Environment,
+        plan: deployment_plan.DeploymentPlan,
+        expected_plan: str | None,
+    ) -> None:
+        if expected_plan is not None and not plan.is_approved_by(expected_plan):
+            approved = await self._lines_at(opened.id, deployment_plan.position_of(expected_plan))
+            raise errors.PlanRefusedError(
+                code=RefusalCode.PLAN_STALE,
+                message=f"Cannot deploy {opened.name}: the plan changed since it was read. "
+                "Look at the current plan, and deploy that.",
+                plan=plan,
+                added=[line for line in plan.lines if line not in approved],
+                removed=[line for line in approved if line not in plan.lines],
+            )
+        if plan.blockers:
+            raise errors.PlanRefusedError(
+                code=RefusalCode.PLAN_BLOCKED,
+                message=f"Cannot deploy {opened.name}: "
+                + " ".join(blocker.message for blocker in plan.blockers),
+                plan=plan,
+            )
+
+    async def _lines_at(self, environment_id: UUID, position: int | None) -> tuple[str, ...]:
+        """Return the lines of the plan as it was at a position of the log."""
+        if position is None:
+            return ()
+        then = await self._log.load(environment_id, until=position)
+        if environment_id not in then.events:
+            return ()
+        opened = replay(then.events[environment_id])
+        if not isinstance(opened, environment.Environment):
+            return ()
+        history = await self._log.load(*opened.holdings, until=position)
+        facts = {
+            key: found.facts
+            for key, recorded in history.events.items()
+            if isinstance(found := replay(recorded), service_instance.ServiceInstance)
+        }
+        return self._plan(opened, facts, position=position).lines
+
+    def _start(
+        self,
+        work: UnitOfWork,
+        opened: environment.Environment,
+        plan: deployment_plan.DeploymentPlan,
+        facts: Mapping[UUID, service_facts.ServiceFacts],
+        deployment_id: UUID,
+        number: int,
+        requested_by: str,
+    ) -> deployment.Deployment:
+        started = deployment.Deployment.start(
+            deployment_id=deployment_id,
+            project_id=opened.project_id,
+            environment_id=opened.id,
+            environment_name=opened.name,
+            number=number,
+            items=deployment_plan.snapshot(facts),
+            plan=plan.as_json(),
+            deployer=opened.deployer,
+            deployer_settings=opened.deployer_settings,
+            deadline=work.now + self._terms.deployment_timeout,
+            requested_by=requested_by,
+            at=work.now,
+        )
+        work.add(started)
+        return started
+
+    def _join(
+        self,
+        work: UnitOfWork,
+        started: deployment.Deployment,
+        instances: Mapping[UUID, service_instance.ServiceInstance],
+        request: Request,
+    ) -> None:
+        """Hold the instances that will change, and have the missing ones provisioned."""
+        for item in started.started.items:
+            if item.role is None:
+                continue
+            instance = instances[item.service_instance_id]
+            instance.join_deployment(deployment_id=started.id, role=item.role, at=work.now)
+            if instance.facts.resource is states.Resource.ABSENT:
+                instance.request_provisioning(
+                    operation_id=request.new_id(f"operation {instance.id}"),
+                    deadline=work.now + self._terms.operation_timeout,
+                    at=work.now,
+                )

@@ -1,0 +1,198 @@
+"""Use cases of projects and environments."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from app import catalogue
+from app.application import choices, placement
+from app.application.request import Request
+from app.application.unit_of_work import UnitOfWork, commit, require_version
+from app.eventlog import log
+from domain import environment, errors, project, values
+from domain.errors import RefusalCode
+
+DEFAULT_OFFERINGS = ("postgres", "s3")
+"""What a new environment gets, and the base subscription covers (R5)."""
+
+FIRST_ENVIRONMENTS = {"test": False, "live": True}
+"""The environments of a new project, and whether they are protected."""
+
+
+class Projects:
+    """Projects, their members and subscriptions, and their environments."""
+
+    def __init__(self, *, event_log: log.EventLog, catalogue: catalogue.Catalogue) -> None:
+        self._log = event_log
+        self._catalogue = catalogue
+
+    async def create_project(self, *, request: Request, name: str) -> tuple[UUID, int]:
+        """Create a project with its first environments; return its id and the position."""
+        project_id = request.new_id("project")
+
+        async def decide(work: UnitOfWork) -> None:
+            created = project.Project.create(
+                project_id=project_id, name=values.name(name), at=work.now
+            )
+            work.add(created)
+            created.add_member(subject=request.actor, role=values.MemberRole.MANAGER, at=work.now)
+            for environment_name, protected in FIRST_ENVIRONMENTS.items():
+                self._open(
+                    work,
+                    request,
+                    created,
+                    environment_id=request.new_id(f"environment {environment_name}"),
+                    name=environment_name,
+                    protected=protected,
+                )
+
+        return project_id, await commit(event_log=self._log, request=request, decide=decide)
+
+    async def set_subscription(
+        self,
+        *,
+        request: Request,
+        project_id: UUID,
+        units: Mapping[str, int],
+        expected_version: int | None = None,
+    ) -> int:
+        """Set how many units of these offerings the project may use in all (R2, R4)."""
+
+        async def decide(work: UnitOfWork) -> None:
+            found = await work.project(project_id)
+            require_version(found, expected_version)
+            for offering in units:
+                choices.require_offering(self._catalogue, offering)
+            found.subscribe(units=units, at=work.now)
+
+        return await commit(event_log=self._log, request=request, decide=decide)
+
+    async def add_member(
+        self,
+        *,
+        request: Request,
+        project_id: UUID,
+        subject: str,
+        role: values.MemberRole,
+        expected_version: int | None = None,
+    ) -> int:
+        """Give a person a role in the project."""
+
+        async def decide(work: UnitOfWork) -> None:
+            found = await work.project(project_id)
+            require_version(found, expected_version)
+            found.add_member(subject=_subject(subject), role=role, at=work.now)
+
+        return await commit(event_log=self._log, request=request, decide=decide)
+
+    async def remove_member(
+        self,
+        *,
+        request: Request,
+        project_id: UUID,
+        subject: str,
+        expected_version: int | None = None,
+    ) -> int:
+        """Take a person out of the project."""
+
+        async def decide(work: UnitOfWork) -> None:
+            found = await work.project(project_id)
+            require_version(found, expected_version)
+            found.remove_member(subject=_subject(subject), at=work.now)
+
+        return await commit(event_log=self._log, request=request, decide=decide)
+
+    async def create_environment(
+        self, *, request: Request, project_id: UUID, name: str, protected: bool
+    ) -> tuple[UUID, int]:
+        """Create an environment with its default services (R5)."""
+        environment_id = request.new_id("environment")
+
+        async def decide(work: UnitOfWork) -> None:
+            self._open(
+                work,
+                request,
+                await work.project(project_id),
+                environment_id=environment_id,
+                name=values.name(name),
+                protected=protected,
+            )
+
+        return environment_id, await commit(event_log=self._log, request=request, decide=decide)
+
+    async def delete_environment(
+        self, *, request: Request, environment_id: UUID, expected_version: int | None = None
+    ) -> int:
+        """Delete an empty environment."""
+
+        async def decide(work: UnitOfWork) -> None:
+            found = await work.environment(environment_id)
+            require_version(found, expected_version)
+            found.delete(at=work.now)
+            (await work.project(found.project_id)).unlist_environment(
+                environment_id=environment_id, withdrawn=self._granted(), at=work.now
+            )
+
+        return await commit(event_log=self._log, request=request, decide=decide)
+
+    async def configure_deployer(
+        self,
+        *,
+        request: Request,
+        environment_id: UUID,
+        deployer: str,
+        settings: dict[str, Any],
+        expected_version: int | None = None,
+    ) -> int:
+        """Have the environment's deployments carried out by a deployer; settings are checked."""
+
+        async def decide(work: UnitOfWork) -> None:
+            found = await work.environment(environment_id)
+            require_version(found, expected_version)
+            found.configure_deployer(deployer=deployer, settings=settings, at=work.now)
+
+        return await commit(event_log=self._log, request=request, decide=decide)
+
+    def _granted(self) -> tuple[str, ...]:
+        return tuple(name for name in DEFAULT_OFFERINGS if self._catalogue.offering(name))
+
+    def _open(
+        self,
+        work: UnitOfWork,
+        request: Request,
+        owner: project.Project,
+        *,
+        environment_id: UUID,
+        name: str,
+        protected: bool,
+    ) -> None:
+        """Make an environment and the services that it starts with."""
+        owner.list_environment(
+            environment_id=environment_id, name=name, granted=self._granted(), at=work.now
+        )
+        opened = environment.Environment.create(
+            environment_id=environment_id,
+            project_id=owner.id,
+            name=name,
+            protected=protected,
+            at=work.now,
+        )
+        work.add(opened)
+        for offering in self._granted():
+            placement.add_to(
+                work,
+                owner,
+                opened,
+                service_instance_id=request.new_id(f"{environment_id} {offering}"),
+                choice=choices.choose(self._catalogue, offering=offering, plan=None, parameters={}),
+                prefix=values.DEFAULT_PREFIX,
+            )
+
+
+def _subject(text: str) -> str:
+    subject = text.strip()
+    if not subject:
+        raise errors.InputRefusedError(
+            code=RefusalCode.INVALID_INPUT, message="Say who: the subject is empty.", path="subject"
+        )
+    return subject

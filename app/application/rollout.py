@@ -1,0 +1,201 @@
+"""Use cases of the worker: carry a deployment from step to step."""
+
+import dataclasses
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import Any
+from uuid import UUID
+
+from app import catalogue, secrets
+from app.application import endings
+from app.application.request import Request
+from app.application.unit_of_work import UnitOfWork, commit
+from app.eventlog import log
+from domain import deployment, service_instance, states, values
+from domain.values import DeploymentRole
+
+ENVIRONMENT_LIMIT = 128 * 1024  # bytes of names and values: what a process can be given
+DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
+
+
+@dataclasses.dataclass(frozen=True)
+class Handover:
+    """What a deployer needs to put a revision into effect."""
+
+    deployment_id: UUID
+    environment_id: UUID
+    environment_name: str
+    revision: int
+    deployer: str
+    deployer_settings: Mapping[str, Any]
+    variables: Mapping[str, str]
+
+
+class Rollout:
+    """The steps of a deployment after its start."""
+
+    def __init__(
+        self, *, event_log: log.EventLog, catalogue: catalogue.Catalogue, vault: secrets.Vault
+    ) -> None:
+        self._log = event_log
+        self._catalogue = catalogue
+        self._vault = vault
+
+    async def advance(self, *, request: Request, deployment_id: UUID) -> int:
+        """Go on as soon as the services are ready: build the revision, hand it over."""
+
+        async def decide(work: UnitOfWork) -> None:
+            found = await work.deployment(deployment_id)
+            if found.is_running and found.step is values.DeploymentStep.SERVICES:
+                instances = await work.services(
+                    item.service_instance_id
+                    for item in found.started.items
+                    if item.role is not DeploymentRole.DETACH
+                )
+                if failure := _failure(instances.values()):
+                    await endings.fail(work, found, code=failure[0], message=failure[1])
+                elif all(instance.facts.is_functional for instance in instances.values()):
+                    await self._configure(work, found, instances)
+
+        return await commit(event_log=self._log, request=request, decide=decide)
+
+    async def handover(self, *, deployment_id: UUID) -> Handover | None:
+        """Return what the deployer needs; None if the deployment does not wait for it."""
+        found = await UnitOfWork(event_log=self._log).deployment(deployment_id)
+        if not found.is_running or found.step is not values.DeploymentStep.RELEASE:
+            return None
+        return await self._handover(found, found.id, found.revision or 0, found.variables)
+
+    async def rollback(self, *, deployment_id: UUID) -> Handover | None:
+        """Return how to put the running revision back after a deployment that was given up.
+
+        None if the deployment's environment went on meanwhile, or the deployer never had it.
+        """
+        work = UnitOfWork(event_log=self._log)
+        ended = await work.deployment(deployment_id)
+        opened = await work.environment(ended.started.environment_id)
+        is_superseded = opened.deployments != ended.started.number
+        if ended.is_running or not ended.is_exposed or is_superseded:
+            return None
+        previous: tuple[values.Variable, ...] = ()
+        if opened.last_successful_deployment_id is not None:
+            previous = (await work.deployment(opened.last_successful_deployment_id)).variables
+        return await self._handover(
+            ended, uuid.uuid5(deployment_id, "rollback"), opened.revision or 0, previous
+        )
+
+    async def released(self, *, request: Request, deployment_id: UUID) -> int:
+        """Switch over: the deployer put the revision into effect (R35)."""
+
+        async def decide(work: UnitOfWork) -> None:
+            found = await work.deployment(deployment_id)
+            if found.is_running and found.step is values.DeploymentStep.RELEASE:
+                await endings.switch(work, found)
+
+        return await commit(event_log=self._log, request=request, decide=decide)
+
+    async def failed(
+        self, *, request: Request, deployment_id: UUID, code: str, message: str
+    ) -> int:
+        """End the deployment: the deployer kept the previous revision (R34)."""
+
+        async def decide(work: UnitOfWork) -> None:
+            found = await work.deployment(deployment_id)
+            if found.is_running:
+                await endings.fail(work, found, code=code, message=message)
+
+        return await commit(event_log=self._log, request=request, decide=decide)
+
+    async def expire(self, *, request: Request, deployment_id: UUID) -> int:
+        """End a deployment whose deadline has come (R38); nothing if it ended before."""
+
+        async def decide(work: UnitOfWork) -> None:
+            found = await work.deployment(deployment_id)
+            if found.is_running and work.now >= found.started.deadline:
+                await endings.fail(
+                    work,
+                    found,
+                    code=DEADLINE_EXCEEDED,
+                    message=f"It did not get past {found.step} in time.",
+                )
+
+        return await commit(event_log=self._log, request=request, decide=decide)
+
+    async def _configure(
+        self,
+        work: UnitOfWork,
+        found: deployment.Deployment,
+        instances: Mapping[UUID, service_instance.ServiceInstance],
+    ) -> None:
+        opened = await work.environment(found.started.environment_id)
+        variables = tuple(
+            values.Variable(
+                name=name,
+                service_instance_id=item.service_instance_id,
+                secret_version=item.secret_version
+                or instances[item.service_instance_id].facts.secret_version,
+            )
+            for item in found.started.items
+            if item.role is not DeploymentRole.DETACH
+            for name in item.variable_names
+        )
+        found.configure(revision=(opened.revision or 0) + 1, variables=variables, at=work.now)
+        given = await self._values(variables)
+        size = sum(len(name.encode()) + len(value.encode()) + 2 for name, value in given.items())
+        if size > ENVIRONMENT_LIMIT:
+            await endings.fail(
+                work,
+                found,
+                code="ENVIRONMENT_TOO_LARGE",
+                message=f"The variables take {size} bytes; a process gets {ENVIRONMENT_LIMIT}.",
+            )
+        else:
+            found.hand_over(at=work.now)
+
+    async def _values(self, variables: Iterable[values.Variable]) -> dict[str, str]:
+        """Return the variables with their secret values, for the deployer only."""
+        wanted = tuple(variables)
+        instances = await UnitOfWork(event_log=self._log).services(
+            {variable.service_instance_id for variable in wanted}
+        )
+        given: dict[str, str] = {}
+        for variable in wanted:
+            facts = instances[variable.service_instance_id].facts
+            credentials = await self._vault.get(
+                service_instance_id=variable.service_instance_id, version=variable.secret_version
+            )
+            if credentials is None:
+                raise LookupError(
+                    f"the credentials of {facts.label}, version {variable.secret_version}, are gone"
+                )
+            given[variable.name] = credentials[self._catalogue.kinds[facts.kind].credential]
+        return given
+
+    async def _handover(
+        self,
+        found: deployment.Deployment,
+        deployment_id: UUID,
+        revision: int,
+        variables: tuple[values.Variable, ...],
+    ) -> Handover:
+        return Handover(
+            deployment_id=deployment_id,
+            environment_id=found.started.environment_id,
+            environment_name=found.started.environment_name,
+            revision=revision,
+            deployer=found.started.deployer,
+            deployer_settings=found.started.deployer_settings,
+            variables=await self._values(variables),
+        )
+
+
+def _failure(
+    instances: Iterable[service_instance.ServiceInstance],
+) -> tuple[str, str] | None:
+    """Return code and message of the first instance that could not be provisioned (R33)."""
+    for instance in instances:
+        if instance.facts.resource is states.Resource.ABSENT:
+            operation = instance.facts.operation
+            why = operation.error_message if operation else "it was not provisioned"
+            return "PROVISIONING_FAILED", f"{instance.facts.label}: {why}"
+    return None

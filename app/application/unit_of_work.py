@@ -1,0 +1,186 @@
+"""Load aggregates, let a command decide, and commit what they recorded, all or nothing."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import datetime
+from typing import TypeVar
+from uuid import UUID
+
+from eventsourcing.domain import Aggregate
+
+from app.application.request import Request
+from app.eventlog import command, log
+from domain import deployment, environment, errors, events, project, service_instance
+from domain.errors import RefusalCode
+
+_logger = logging.getLogger(__name__)
+
+_TRIES = 5
+_PAUSE = 0.01  # seconds; doubled after each try, and jittered
+
+_A = TypeVar("_A", bound=Aggregate)
+
+_NOT_FOUND: dict[type[Aggregate], tuple[RefusalCode, str]] = {
+    project.Project: (RefusalCode.PROJECT_NOT_FOUND, "project"),
+    environment.Environment: (RefusalCode.ENVIRONMENT_NOT_FOUND, "environment"),
+    service_instance.ServiceInstance: (RefusalCode.SERVICE_NOT_FOUND, "service"),
+    deployment.Deployment: (RefusalCode.NO_DEPLOYMENT_IN_PROGRESS, "deployment"),
+}
+
+
+class UnitOfWork:
+    """The aggregates of one command, as they were loaded, and what it did to them."""
+
+    def __init__(self, *, event_log: log.EventLog) -> None:
+        self._log = event_log
+        self._aggregates: dict[UUID, Aggregate] = {}
+        self.now: datetime
+        self.position: int
+
+    async def begin(self) -> None:
+        """Ask the log for the time, which is the database's, and for its position."""
+        history = await self._log.load()
+        self.now, self.position = history.now, history.position
+
+    async def project(self, project_id: UUID) -> project.Project:
+        """Load a project. Raises PROJECT_NOT_FOUND."""
+        return (await self._load(project.Project, [project_id]))[project_id]
+
+    async def environment(self, environment_id: UUID) -> environment.Environment:
+        """Load an environment. Raises ENVIRONMENT_NOT_FOUND, for a deleted one too."""
+        found = (await self._load(environment.Environment, [environment_id]))[environment_id]
+        if found.is_deleted:
+            raise _not_found(environment.Environment, environment_id)
+        return found
+
+    async def service(self, service_instance_id: UUID) -> service_instance.ServiceInstance:
+        """Load a service instance. Raises SERVICE_NOT_FOUND."""
+        return (await self.services([service_instance_id]))[service_instance_id]
+
+    async def services(self, ids: Iterable[UUID]) -> dict[UUID, service_instance.ServiceInstance]:
+        """Load service instances in one go, in this order. Raises SERVICE_NOT_FOUND."""
+        return await self._load(service_instance.ServiceInstance, ids)
+
+    async def deployment(self, deployment_id: UUID) -> deployment.Deployment:
+        """Load a deployment. Raises NO_DEPLOYMENT_IN_PROGRESS if there is none."""
+        return (await self._load(deployment.Deployment, [deployment_id]))[deployment_id]
+
+    def add(self, aggregate: Aggregate) -> None:
+        """Take in an aggregate that the command made."""
+        self._aggregates[aggregate.id] = aggregate
+
+    def collect(self) -> list[events.Event]:
+        """Return what the command recorded, aggregate by aggregate."""
+        return [
+            event
+            for aggregate in self._aggregates.values()
+            for event in aggregate.collect_events()
+            if isinstance(event, events.Event)
+        ]
+
+    async def _load(self, kind: type[_A], ids: Iterable[UUID]) -> dict[UUID, _A]:
+        wanted = list(ids)
+        missing = [key for key in wanted if key not in self._aggregates]
+        if missing:
+            history = await self._log.load(*missing)
+            for key, recorded in history.events.items():
+                self._aggregates[key] = replay(recorded)
+        return {key: self._require(kind, key) for key in wanted}
+
+    def _require(self, kind: type[_A], aggregate_id: UUID) -> _A:
+        found = self._aggregates.get(aggregate_id)
+        if not isinstance(found, kind):
+            raise _not_found(kind, aggregate_id)
+        return found
+
+
+def replay(recorded: Iterable[events.Event]) -> Aggregate:
+    """Return the aggregate that the events add up to; there is at least one event."""
+    aggregate: Aggregate | None = None
+    for event in recorded:
+        aggregate = event.mutate(aggregate)
+    if aggregate is None:
+        raise ValueError("an aggregate begins with an event")
+    return aggregate
+
+
+def require_version(aggregate: Aggregate, expected: int | None) -> None:
+    """Refuse with VERSION_CONFLICT if the caller saw another version than the current."""
+    if expected is not None and expected != aggregate.version:
+        raise errors.ConflictRefusedError(
+            code=RefusalCode.VERSION_CONFLICT,
+            message=f"It is at version {aggregate.version}, not {expected}: somebody changed it. "
+            "Read it again.",
+            current_version=aggregate.version,
+        )
+
+
+async def commit(
+    *,
+    event_log: log.EventLog,
+    request: Request,
+    decide: Callable[[UnitOfWork], Awaitable[None]],
+) -> int:
+    """Carry out a command and return its position in the log.
+
+    A repeated idempotency key returns the first position and decides nothing. Somebody who was
+    faster makes us decide again on what is true then, five times at most.
+    """
+    first = await _first_time(event_log, request)
+    if first is not None:
+        return first
+    for attempt in range(_TRIES):
+        work = UnitOfWork(event_log=event_log)
+        await work.begin()
+        try:
+            await decide(work)
+        except errors.RefusedError:
+            # The same command, sent twice at once, may meet what its twin has just done.
+            first = await _first_time(event_log, request)
+            if first is None:
+                raise
+            return first
+        recorded = work.collect()
+        if not recorded and request.idempotency_key is None:
+            return work.position
+        try:
+            receipt = await event_log.append(command=request.as_command(), events=recorded)
+        except command.VersionConflictError:
+            _logger.info("conflict in %s, attempt %d", request.name, attempt + 1)
+            await asyncio.sleep(_PAUSE * 2**attempt * random.random())  # noqa: S311  no secret
+        except command.CommandReusedError as error:
+            raise _key_reused() from error
+        else:
+            return receipt.last_position
+    raise errors.ConflictRefusedError(
+        code=RefusalCode.VERSION_CONFLICT,
+        message="Others keep changing it at the same time. Try again.",
+    )
+
+
+async def _first_time(event_log: log.EventLog, request: Request) -> int | None:
+    """Return the position that the key got when it was first used; None if it is new."""
+    if request.idempotency_key is None:
+        return None
+    first = await event_log.find(request.command_id)
+    if first is None:
+        return None
+    if first.fingerprint != request.as_command().fingerprint:
+        raise _key_reused()
+    return first.receipt.last_position
+
+
+def _key_reused() -> errors.ConflictRefusedError:
+    return errors.ConflictRefusedError(
+        code=RefusalCode.IDEMPOTENCY_KEY_REUSED,
+        message="This idempotency key was used for another command. Use a new one.",
+    )
+
+
+def _not_found(kind: type[Aggregate], aggregate_id: UUID) -> errors.NotFoundRefusedError:
+    code, what = _NOT_FOUND[kind]
+    return errors.NotFoundRefusedError(
+        code=code, message=f"There is no such {what}.", given_id=aggregate_id.hex
+    )

@@ -1,0 +1,11 @@
+"""The work that follows from events, done by workers.
+
+`policies`      which tasks follow from which event
+`service_tasks` what is asked of providers, and what they answer
+`deployment_tasks`  what is asked of deployers, and what they answer
+`queue`         the tasks as the queue knows them, with their retries
+`worker`        runs tasks, and takes over those of workers that died
+
+Tasks are enqueued in the transaction of the events, run at least once, and report by commands.
+A report carries the operation's id and attempt, so that one which comes late is recognised.
+"""

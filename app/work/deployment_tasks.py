@@ -1,0 +1,104 @@
+"""What is asked of deployers, and what they answer."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import UUID
+
+import psycopg
+
+from app import application, deployers
+from app.work.cause import Cause
+
+
+class DeploymentTasks:
+    """The tasks of deployments; each may run again at any time."""
+
+    def __init__(
+        self, *, use_cases: application.Application, conninfo: str, data_directory: Path
+    ) -> None:
+        self._rollout = use_cases.rollout
+        self._conninfo = conninfo
+        self._data_directory = data_directory
+
+    async def advance_deployment(self, *, why: Cause, deployment_id: UUID) -> None:
+        """Go on if the services are ready."""
+        await self._rollout.advance(
+            request=why.request("advance_deployment"), deployment_id=deployment_id
+        )
+
+    async def release(self, *, why: Cause, deployment_id: UUID) -> None:
+        """Have the revision put into effect, and report how that ended."""
+        handover = await self._rollout.handover(deployment_id=deployment_id)
+        if handover is not None:
+            await self._report(why, deployment_id, await self._carry_out(handover))
+
+    async def roll_back(self, *, why: Cause, deployment_id: UUID) -> None:  # noqa: ARG002  all tasks are called alike
+        """Put the running revision back after a deployment that was given up in between."""
+        handover = await self._rollout.rollback(deployment_id=deployment_id)
+        if handover is not None:
+            await self._carry_out(handover)
+
+    async def expire_deployment(self, *, why: Cause, deployment_id: UUID) -> None:
+        """End a deployment at its deadline, as its deployer says it ended (R38)."""
+        handover = await self._rollout.handover(deployment_id=deployment_id)
+        if handover is not None:
+            outcome = await self._deployer(handover).observe(_release(handover))
+            if outcome is not None:
+                await self._report(why, deployment_id, outcome)
+        await self._rollout.expire(
+            request=why.request("expire_deployment"), deployment_id=deployment_id
+        )
+
+    async def _report(self, why: Cause, deployment_id: UUID, outcome: deployers.Outcome) -> None:
+        match outcome.status:
+            case deployers.OutcomeStatus.SUCCEEDED:
+                await self._rollout.released(
+                    request=why.request("release_succeeded"), deployment_id=deployment_id
+                )
+            case deployers.OutcomeStatus.FAILED:
+                await self._rollout.failed(
+                    request=why.request("release_failed"),
+                    deployment_id=deployment_id,
+                    code="RELEASE_FAILED",
+                    message=outcome.message,
+                )
+            case deployers.OutcomeStatus.PENDING:
+                return  # somebody else will report
+
+    async def _carry_out(self, handover: application.Handover) -> deployers.Outcome:
+        async with self._alone(handover.environment_id):
+            return await self._deployer(handover).release(_release(handover))
+
+    def _deployer(self, handover: application.Handover) -> deployers.Deployer:
+        return deployers.create(
+            handover.deployer,
+            settings=handover.deployer_settings,
+            data_directory=self._data_directory,
+        )
+
+    @contextlib.asynccontextmanager
+    async def _alone(self, environment_id: UUID) -> AsyncIterator[None]:
+        """Keep two workers from releasing to one environment at once.
+
+        The lock belongs to a connection of its own: it ends with the worker, however that ends.
+        """
+        connection = await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True)
+        try:
+            await connection.execute(
+                "SELECT pg_advisory_lock(hashtextextended(%s, 0))", [f"release {environment_id}"]
+            )
+            yield
+        finally:
+            await asyncio.shield(connection.close())
+
+
+def _release(handover: application.Handover) -> deployers.Release:
+    return deployers.Release(
+        deployment_id=handover.deployment_id,
+        environment_id=handover.environment_id,
+        environment_name=handover.environment_name,
+        revision_number=handover.revision,
+        variables=handover.variables,
+    )

@@ -1,0 +1,113 @@
+"""Which tasks follow from which event."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from app.eventlog.task import Task
+from domain import events, values
+from projections.projection import RecordedEvent
+
+
+def tasks_for(recorded: RecordedEvent) -> Sequence[Task]:
+    """Return the tasks that follow from an event; most events have none."""
+    return [
+        Task(
+            name=task.name,
+            args={
+                **task.args,
+                "correlation_id": str(recorded.correlation_id),
+                "causation_id": str(recorded.event_id),
+            },
+            run_at=task.run_at,
+        )
+        for task in _tasks(recorded.event)
+    ]
+
+
+def _tasks(event: events.Event) -> Sequence[Task]:
+    match event:
+        case events.ServiceProvisioningStarted():
+            return [_perform(event, event.attempt), _expire(event)]
+        case events.ServiceUpdateStarted() | events.ServiceRotationStarted():
+            return [_perform(event, attempt=1), _expire(event)]
+        case events.ServiceRemovalStarted():
+            return [_perform(event, event.attempt), _expire(event)]
+        case events.ServiceOperationDelayed():
+            return [_perform(event, event.attempt, run_at=event.next_attempt_at)]
+        case events.DeploymentStarted():
+            return [
+                _of_deployment("advance_deployment", event),
+                _of_deployment("expire_deployment", event, run_at=event.deadline),
+            ]
+        case events.DeploymentStepStarted(step=values.DeploymentStep.RELEASE):
+            return [_of_deployment("release", event)]
+        case events.DeploymentFailed() | events.DeploymentCancelled():
+            return [_of_deployment("roll_back", event)]
+        case _:
+            return _tasks_of_service(event)
+
+
+def _tasks_of_service(event: events.Event) -> Sequence[Task]:
+    match event:
+        case events.ServiceProvisioned() | events.ServiceProvisioningFailed():
+            return [_of_service("continue_deployment", event)]
+        case events.ServiceRemovalRequested(scheduled_for=datetime() as due):
+            return [_of_service("start_scheduled_removal", event, run_at=due)]
+        case events.ServiceRemovalFailed():
+            return [_of_service("retry_removal", event, run_at=event.retry_at)]
+        case events.ServiceCredentialsRotated() | events.ServiceConfigurationApplied():
+            return [_of_service("revoke_unused", event)]
+        case events.ServiceAttached():
+            return [_of_service("revoke_unused", event)]
+        case events.ServiceDetached():
+            return [_of_service("renew_credentials", event)]
+        case events.ServiceDeploymentLeft(is_exposed=True):
+            return [_of_service("renew_credentials", event)]
+        case events.ServiceRemoved() | events.ServiceAbandoned():
+            return [_of_service("forget_credentials", event)]
+        case events.ServiceCleanupStarted():
+            return [_of_service("clean_up", event)]
+        case _:
+            return []
+
+
+_Operation = (
+    events.ServiceProvisioningStarted
+    | events.ServiceUpdateStarted
+    | events.ServiceRotationStarted
+    | events.ServiceRemovalStarted
+    | events.ServiceOperationDelayed
+)
+
+
+def _perform(event: _Operation, attempt: int, run_at: datetime | None = None) -> Task:
+    return _of_service(
+        "perform_operation",
+        event,
+        operation_id=event.operation_id,
+        attempt=attempt,
+        run_at=run_at,
+    )
+
+
+def _expire(
+    event: events.ServiceProvisioningStarted
+    | events.ServiceUpdateStarted
+    | events.ServiceRotationStarted
+    | events.ServiceRemovalStarted,
+) -> Task:
+    return _of_service(
+        "expire_operation", event, operation_id=event.operation_id, run_at=event.deadline
+    )
+
+
+def _of_service(
+    name: str, event: events.Event, *, run_at: datetime | None = None, **args: UUID | int
+) -> Task:
+    given = {"service_instance_id": event.originator_id, **args}
+    return Task(name=name, args={key: str(value) for key, value in given.items()}, run_at=run_at)
+
+
+def _of_deployment(name: str, event: events.Event, *, run_at: datetime | None = None) -> Task:
+    return Task(name=name, args={"deployment_id": str(event.originator_id)}, run_at=run_at)

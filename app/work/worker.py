@@ -1,0 +1,52 @@
+"""Run tasks, and take over those of workers that died."""
+
+import asyncio
+import contextlib
+import logging
+
+import procrastinate
+from procrastinate import utils
+
+from app.eventlog.task import QUEUE
+
+_HEARTBEAT = 1.0  # seconds
+_STALLED_AFTER = 5.0  # seconds without a heartbeat
+_SWEEP = 1.0  # seconds
+_POLL = 1.0  # seconds; news of a task comes at once, this is for news that was lost
+_GRACE = 5.0  # seconds that running tasks get to end when the worker stops
+
+_logger = logging.getLogger(__name__)
+
+
+async def run(*, queue: procrastinate.App, concurrency: int) -> None:
+    """Run tasks until cancelled; running ones then get a moment to end, or are given back."""
+    sweeper = asyncio.create_task(_sweep(queue))
+    try:
+        await queue.run_worker_async(
+            queues=[QUEUE],
+            concurrency=concurrency,
+            install_signal_handlers=False,
+            fetch_job_polling_interval=_POLL,
+            update_heartbeat_interval=_HEARTBEAT,
+            stalled_worker_timeout=_STALLED_AFTER,
+            shutdown_graceful_timeout=_GRACE,
+            delete_jobs="successful",
+        )
+    finally:
+        sweeper.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await sweeper
+
+
+async def _sweep(queue: procrastinate.App) -> None:
+    """Give the tasks of dead workers to the living; every task may run twice."""
+    while True:
+        try:
+            for job in await queue.job_manager.get_stalled_jobs(
+                queue=QUEUE, seconds_since_heartbeat=_STALLED_AFTER
+            ):
+                _logger.warning("task %s was left behind; it runs again", job.task_name)
+                await queue.job_manager.retry_job(job, retry_at=utils.utcnow())
+        except procrastinate.exceptions.ConnectorException:
+            _logger.warning("cannot look for tasks left behind; again later", exc_info=True)
+        await asyncio.sleep(_SWEEP)
