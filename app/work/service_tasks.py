@@ -11,7 +11,7 @@ from app.application.unit_of_work import UnitOfWork
 from app.eventlog import log
 from app.providers import contract
 from app.work.cause import Cause
-from domain import errors, service_facts, values
+from domain import errors, service_facts, states, values
 
 _FIRST_PAUSE = 2.0  # seconds
 _LONGEST_PAUSE = 60.0
@@ -86,7 +86,7 @@ class ServiceTasks:
     async def revoke_unused(self, *, why: Cause, service_instance_id: UUID) -> None:
         """Revoke the credentials that nobody needs any more (R36)."""
         facts = await self._facts(service_instance_id)
-        if not facts.is_functional:
+        if facts.resource is not states.Resource.READY:
             return
         for version in facts.unused_secret_versions:
             await self._provider(facts).ensure_revoked(
@@ -229,7 +229,7 @@ class ServiceTasks:
         offering = self._catalogue.offering(facts.offering)
         name = facts.plan if facts.next_plan is None else facts.next_plan
         parameters = facts.parameters if facts.next_parameters is None else facts.next_parameters
-        is_update = facts.is_functional
+        is_update = facts.resource is states.Resource.READY
         plan = (
             self._catalogue.plan(offering, name if is_update else facts.plan) if offering else None
         )
