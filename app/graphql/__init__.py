@@ -1,0 +1,18 @@
+"""The GraphQL API: one statement answers one operation.
+
+types        what can be read: each field beside where it comes from
+source       ... and the words to say it with
+compiler     from an operation to SQL
+reading      runs the statement
+rows         lets graphql-core's executor walk its answer
+operations   the operation at hand
+payloads     what a mutation answers
+following    what a subscription tells
+extensions   the read before the executor, the errors after it
+limits       how much one operation may ask for
+context      what resolvers work with
+identifiers  ids as clients see them
+plan_facts   a deployment plan from the rows that were read
+schema       all of it put together
+http         the ASGI application
+"""

@@ -1,0 +1,324 @@
+"""Connections: keyset pages, forwards and backwards.
+
+One more row than asked for is fetched, so that the page knows whether another one follows.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Literal, LiteralString, cast
+
+import graphql
+from psycopg import sql
+
+from app.graphql.compiler import binding, compiling, cursors, selection, sources
+from app.graphql.compiler.compiling import Compiler
+
+LARGEST_PAGE = 100
+DEFAULT_PAGE = 50
+
+
+@dataclasses.dataclass(frozen=True)
+class Filter:
+    """A condition that holds if the client gave a value; `value` makes it ready to bind."""
+
+    on: LiteralString
+    value: Callable[[Any], object] = lambda given: given
+
+
+@dataclasses.dataclass(frozen=True)
+class Page:
+    """The shape of a page."""
+
+    is_backward: bool
+    has_after: bool
+    has_before: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Connection:
+    """Pages of related rows in one of the `orders`, the first one if nothing is asked for."""
+
+    on: LiteralString
+    orders: Sequence[cursors.Order]
+    filters: Mapping[str, Filter] = dataclasses.field(default_factory=dict)
+    is_outside: bool = False
+
+    def expression(
+        self, *, field: selection.Field, here: sql.Composable | None, compiler: Compiler
+    ) -> sql.Composable:
+        """Return the object of the connection."""
+        return _Paging(connection=self, field=field, here=here, compiler=compiler).expression()
+
+
+@dataclasses.dataclass(frozen=True)
+class Followed:
+    """The row that an event concerns, `{event}`, if it is one of those asked for."""
+
+    on: LiteralString
+    given: sources.Given = dataclasses.field(default_factory=dict)
+    filters: Mapping[str, Filter] = dataclasses.field(default_factory=dict)
+
+    def expression(
+        self, *, field: selection.Field, here: sql.Composable | None, compiler: Compiler
+    ) -> sql.Composable:
+        """Return the object of the row, or null."""
+        type_ = compiler.object_type(field.type.name)
+        there = compiler.alias()
+        names = sources.template_names(
+            self.given, field=field, here=here, there=there, compiler=compiler
+        )
+        names["event"] = compiler.parameter(lambda bound: bound.given["event"])
+        every = [sources.conditions(self.on, type_=type_, names=names, is_outside=True)]
+        for filter_, value in asked(self.filters, field=field, compiler=compiler):
+            every.append(sql.SQL(filter_.on).format(there=there, value=value))
+        return sql.SQL("(SELECT {} FROM {} WHERE {})").format(
+            compiler.object(type_=type_, field=field, row=there),
+            sources.rows_of(type_).from_clause(there),
+            sql.SQL(" AND ").join(every),
+        )
+
+
+class _Paging:
+    """One connection being compiled."""
+
+    def __init__(
+        self,
+        *,
+        connection: Connection,
+        field: selection.Field,
+        here: sql.Composable | None,
+        compiler: Compiler,
+    ) -> None:
+        self.connection = connection
+        self.field = field
+        self.here = here
+        self.compiler = compiler
+        self.type = compiler.object_type(field.type.name)
+        self.node_type = cast(
+            "graphql.GraphQLObjectType",
+            graphql.get_named_type(self.type.fields["nodes"].type),
+        )
+        self.page = cast("Page", compiler.ask(lambda bound: _page(field, bound)))
+        self.order = self._order()
+        self.filters = asked(connection.filters, field=field, compiler=compiler)
+        self.limit = compiler.parameter(lambda bound: _limit(field, bound))
+        self.row = compiler.alias()
+
+    def expression(self) -> sql.Composable:
+        pairs = [(below.key, self._value(below)) for below in self._fields(self.type, self.field)]
+        tree = compiling.json_object([(key, expression) for key, (expression, _) in pairs])
+        if not any(needs_rows for _, (_, needs_rows) in pairs):
+            return tree
+        return sql.SQL("(SELECT {} FROM ({}) AS {} WHERE {}.page_row <= {}::int4)").format(
+            tree, self._rows(), self.row, self.row, self.limit
+        )
+
+    def _fields(
+        self, type_: graphql.GraphQLNamedType, field: selection.Field
+    ) -> list[selection.Field]:
+        return self.compiler.fields(
+            type_=cast("graphql.GraphQLObjectType", type_),
+            selections=field.selections,
+            path=field.path,
+        )
+
+    def _value(self, field: selection.Field) -> tuple[sql.Composable, bool]:
+        """Return the expression, and whether it needs the rows of the page."""
+        match field.name:
+            case "edges":
+                return self._aggregate(self._edge(field)), True
+            case "nodes":
+                return self._aggregate(self._node(field)), True
+            case "pageInfo":
+                info = [(below.key, self._info(below)) for below in self._fields(field.type, field)]
+                return compiling.json_object(info), True
+            case "totalCount":
+                return self._total(), False
+            case _:
+                return sql.Literal(self.type.name), False
+
+    def _aggregate(self, tree: sql.Composable) -> sql.Composable:
+        return sql.SQL("coalesce(json_agg({}), '[]'::json)").format(tree)
+
+    def _edge(self, field: selection.Field) -> sql.Composable:
+        pairs: list[tuple[str, sql.Composable]] = []
+        for below in self._fields(field.type, field):
+            match below.name:
+                case "node":
+                    pairs.append((below.key, self._node(below)))
+                case "cursor":
+                    pairs.append((below.key, self.order.cursor(self.row)))
+                case _:
+                    pairs.append((below.key, sql.Literal(field.type.name)))
+        return compiling.json_object(pairs)
+
+    def _node(self, field: selection.Field) -> sql.Composable:
+        return self.compiler.object(type_=self.node_type, field=field, row=self.row)
+
+    def _info(self, field: selection.Field) -> sql.Composable:
+        match field.name:
+            case "hasNextPage":
+                return self._beyond(is_ahead=True)
+            case "hasPreviousPage":
+                return self._beyond(is_ahead=False)
+            case "startCursor":
+                return self._outermost("ASC")
+            case "endCursor":
+                return self._outermost("DESC")
+            case _:
+                return sql.Literal("PageInfo")
+
+    def _outermost(self, direction: Literal["ASC", "DESC"]) -> sql.Composable:
+        if self.page.is_backward:
+            direction = "DESC" if direction == "ASC" else "ASC"
+        return sql.SQL("(array_agg({} ORDER BY {}.page_row {}))[1]").format(
+            self.order.cursor(self.row), self.row, sql.SQL(direction)
+        )
+
+    def _beyond(self, *, is_ahead: bool) -> sql.Composable:
+        """Tell whether there are rows ahead of the page, or behind it."""
+        if is_ahead != self.page.is_backward:
+            return sql.SQL("coalesce(max({}.page_size) > {}::int4, false)").format(
+                self.row, self.limit
+            )
+        edge = "before" if is_ahead else "after"
+        if not (self.page.has_before if is_ahead else self.page.has_after):
+            return sql.SQL("false")
+        there = self.compiler.alias()
+        behind = self._compare(there, edge, is_inside=False)
+        return sql.SQL("EXISTS (SELECT 1 FROM {} WHERE {} AND {})").format(
+            self._table(there), self._condition(there), behind
+        )
+
+    def _total(self) -> sql.Composable:
+        there = self.compiler.alias()
+        return sql.SQL("(SELECT count(*) FROM {} WHERE {})").format(
+            self._table(there), self._condition(there)
+        )
+
+    def _rows(self) -> sql.Composable:
+        there, fetched = self.compiler.alias(), self.compiler.alias()
+        every = [self._condition(there)]
+        if self.page.has_after:
+            every.append(self._compare(there, "after", is_inside=True))
+        if self.page.has_before:
+            every.append(self._compare(there, "before", is_inside=True))
+        is_downward = self.order.is_descending != self.page.is_backward
+        direction = sql.SQL(" DESC" if is_downward else " ASC")
+        return sql.SQL(
+            "SELECT {fetched}.*, row_number() OVER () AS page_row, count(*) OVER () AS page_size"
+            " FROM (SELECT {there}.* FROM {table} WHERE {every} ORDER BY {keys}"
+            " LIMIT {limit}::int4 + 1) AS {fetched} ORDER BY page_row {direction}"
+        ).format(
+            fetched=fetched,
+            there=there,
+            table=self._table(there),
+            every=sql.SQL(" AND ").join(every),
+            keys=sql.SQL(", ").join(key + direction for key in self.order.columns(there)),
+            limit=self.limit,
+            direction=sql.SQL("DESC" if self.page.is_backward else "ASC"),
+        )
+
+    def _table(self, there: sql.Composable) -> sql.Composable:
+        return sources.rows_of(self.node_type).from_clause(there)
+
+    def _condition(self, there: sql.Composable) -> sql.Composable:
+        names = {"here": self.here, "there": there}
+        every = [
+            sources.conditions(
+                self.connection.on,
+                type_=self.node_type,
+                names=names,
+                is_outside=self.connection.is_outside,
+            )
+        ]
+        for filter_, value in self.filters:
+            every.append(sql.SQL(filter_.on).format(there=there, value=value))
+        return sql.SQL(" AND ").join(every)
+
+    def _compare(
+        self, there: sql.Composable, edge: Literal["after", "before"], *, is_inside: bool
+    ) -> sql.Composable:
+        """Return the condition of being beyond a cursor, or (not inside) up to it."""
+        is_greater = (edge == "after") != self.order.is_descending
+        if is_inside:
+            operator = ">" if is_greater else "<"
+        else:
+            operator = "<=" if is_greater else ">="
+        values = [
+            sql.SQL("{}::{}").format(
+                self._place(edge, index), sql.SQL(cast("LiteralString", type_))
+            )
+            for index, (_, type_) in enumerate(self.order.keys)
+        ]
+        return sql.SQL("({}) {} ({})").format(
+            sql.SQL(", ").join(self.order.columns(there)),
+            sql.SQL(cast("LiteralString", operator)),
+            sql.SQL(", ").join(values),
+        )
+
+    def _place(self, edge: str, index: int) -> sql.Composable:
+        field, order = self.field, self.order
+        return self.compiler.parameter(
+            lambda bound: order.place(field.arguments(bound)[edge])[index]
+        )
+
+    def _order(self) -> cursors.Order:
+        field, orders = self.field, self.connection.orders
+        name = self.compiler.ask(lambda bound: _order_name(field, bound))
+        return next((order for order in orders if order.name == name), orders[0])
+
+
+def asked(
+    filters: Mapping[str, Filter], *, field: selection.Field, compiler: Compiler
+) -> list[tuple[Filter, sql.Composable]]:
+    """Return the filters that the client set, with the placeholders of their values."""
+    return [
+        (filter_, compiler.parameter(_filter_value(field, name, filter_)))
+        for name, filter_ in filters.items()
+        if compiler.ask(_is_set(field, name))
+    ]
+
+
+def _is_set(field: selection.Field, name: str) -> binding.Question:
+    return lambda bound: _filter(field, bound, name) is not None
+
+
+def _filter(field: selection.Field, bound: binding.Binding, name: str) -> Any:  # noqa: ANN401  a client's value of any type
+    return (field.arguments(bound).get("filter") or {}).get(name)
+
+
+def _filter_value(field: selection.Field, name: str, filter_: Filter) -> binding.Value:
+    return lambda bound: filter_.value(_filter(field, bound, name))
+
+
+def _order_name(field: selection.Field, bound: binding.Binding) -> str | None:
+    order = field.arguments(bound).get("orderBy")
+    return None if order is None else str(order.value)
+
+
+def _page(field: selection.Field, bound: binding.Binding) -> Page:
+    arguments = field.arguments(bound)
+    for name in ("first", "last"):
+        size = arguments.get(name)
+        if size is not None and not 1 <= size <= LARGEST_PAGE:
+            raise binding.bad_input(
+                f"`{name}` is {size}; it must be between 1 and {LARGEST_PAGE}.",
+                node=field.nodes[0],
+            )
+    if arguments.get("first") is not None and arguments.get("last") is not None:
+        raise binding.bad_input(
+            "Give `first` or `last`, not both.",
+            node=field.nodes[0],
+        )
+    return Page(
+        is_backward=arguments.get("last") is not None,
+        has_after=arguments.get("after") is not None,
+        has_before=arguments.get("before") is not None,
+    )
+
+
+def _limit(field: selection.Field, bound: binding.Binding) -> int:
+    arguments = field.arguments(bound)
+    return arguments.get("first") or arguments.get("last") or DEFAULT_PAGE

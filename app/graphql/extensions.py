@@ -1,0 +1,107 @@
+"""What happens around the executor: the one read before it, the errors after it."""
+
+import logging
+import uuid
+from collections.abc import AsyncIterator, Iterator
+
+import graphql
+from strawberry import extensions as strawberry_extensions
+from strawberry.types import ExecutionResult, StreamExecutionResult
+
+from app.eventlog import command
+from app.graphql import context, operations, reading
+
+_logger = logging.getLogger(__name__)
+
+
+class OneRead(strawberry_extensions.SchemaExtension):
+    """Reads the answer of a query before the executor walks it; asks for a token first."""
+
+    async def on_execute(self) -> AsyncIterator[None]:
+        """Read, unless the executor is going to refuse the variables."""
+        execution = self.execution_context
+        schema: graphql.GraphQLSchema = execution.schema._schema  # type: ignore[attr-defined]  # noqa: SLF001  strawberry offers no other way
+        document, name = execution.graphql_document, execution.operation_name
+        if document is None:
+            raise LookupError("no document to execute")
+        root = operations.Operation(text=execution.query or "", name=name)
+        execution.root_value = root
+        operation = graphql.get_operation_ast(document, name)
+        bound = operation and operations.bound_variables(
+            schema=schema, operation=operation, variables=execution.variables
+        )
+        if operation is not None and bound:
+            target = operations.root_target(
+                schema=schema,
+                fragments=operations.fragments_of(document),
+                operation=operation,
+                key=root.key,
+            )
+            who: context.Context = execution.context
+            if who.caller is None and not operations.is_open_to_all(
+                schema=schema, target=target, bound=bound
+            ):
+                raise unauthenticated()
+            if operation.operation is graphql.OperationType.QUERY:
+                root.update(await who.reader.read(target=target, bound=bound))
+        yield
+
+
+def unauthenticated() -> graphql.GraphQLError:
+    """Return the error for whoever has no token, or a wrong one."""
+    return graphql.GraphQLError(
+        "Who are you? Send a token: `Authorization: Bearer …`.",
+        extensions={"code": "UNAUTHENTICATED"},
+    )
+
+
+class Errors(strawberry_extensions.SchemaExtension):
+    """Gives every error a code, and hides what nobody anticipated behind a correlation id."""
+
+    def on_operation(self) -> Iterator[None]:
+        """Treat the errors of a query or mutation."""
+        yield
+        result = self.execution_context.result
+        if isinstance(result, ExecutionResult | graphql.ExecutionResult) and result.errors:
+            result.errors = [shown(error) for error in result.errors]
+
+    def on_stream_result(self, result: StreamExecutionResult) -> Iterator[None]:
+        """Treat the errors of an event."""
+        if isinstance(result, ExecutionResult) and result.errors:
+            result.errors = [shown(error) for error in result.errors]
+        yield
+
+
+def shown(error: graphql.GraphQLError) -> graphql.GraphQLError:
+    """Return the error as clients see it."""
+    if error.extensions and "code" in error.extensions:
+        return error
+    cause = error.original_error
+    while isinstance(cause, graphql.GraphQLError) and cause.original_error is not None:
+        cause = cause.original_error
+    match cause:
+        case None | graphql.GraphQLError():
+            return _with(error, error.message, {"code": "BAD_USER_INPUT"})
+        case reading.ReadTimeoutError() | TimeoutError():
+            return _with(error, "This took too long: ask for less.", {"code": "TIMEOUT"})
+        case command.LogUnavailableError():
+            message = "The database cannot be reached. Try again later."
+            return _with(error, message, {"code": "UNAVAILABLE"})
+        case _:
+            correlation_id = str(uuid.uuid4())
+            _logger.error("unanticipated error %s", correlation_id, exc_info=cause)
+            extensions = {"code": "INTERNAL", "correlationId": correlation_id}
+            return _with(error, "internal error", extensions)
+
+
+def _with(
+    error: graphql.GraphQLError, message: str, extensions: dict[str, str]
+) -> graphql.GraphQLError:
+    return graphql.GraphQLError(
+        message,
+        nodes=error.nodes,
+        source=error.source,
+        positions=error.positions,
+        path=error.path,
+        extensions={**(error.extensions or {}), **extensions},
+    )

@@ -1,0 +1,48 @@
+"""Reads what a subscription tells of an event, by one statement."""
+
+import dataclasses
+from typing import Any
+from uuid import UUID
+
+from app.graphql import context, operations
+from app.graphql.compiler import binding
+from app.graphql.types import filters
+from projections import projection
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """What can be told of an event without a query, so that most need none."""
+
+    topics: frozenset[str] | None
+    actor: str | None
+
+    @classmethod
+    def of(cls, asked: filters.AuditEventFilter | None) -> "Wanted":
+        """Return what a filter wants."""
+        topics = asked.events if asked else None
+        return cls(
+            topics=frozenset(topics) if topics else None,
+            actor=(asked.actor or None) if asked else None,
+        )
+
+    def may_be(self, recorded: projection.RecordedEvent) -> bool:
+        """Return false if the filter excludes the event for sure."""
+        if self.topics is not None and recorded.event.TOPIC not in self.topics:
+            return False
+        return self.actor is None or recorded.actor == self.actor
+
+
+async def read(info: context.Info, event: UUID | int) -> Any:  # noqa: ANN401  a row stands for an object of the field's type
+    """Return what is selected of the row that the event concerns; None if none is asked for."""
+    raw = info._raw_info  # noqa: SLF001  strawberry shows less than graphql-core
+    operation: operations.Operation = raw.root_value
+    target = operations.root_target(
+        schema=raw.schema,
+        fragments=raw.fragments,
+        operation=raw.operation,
+        key=operation.key,
+    )
+    bound = binding.Binding(variables=raw.variable_values, given={"event": event})
+    answer = await info.context.reader.read(target=target, bound=bound)
+    return answer[str(raw.path.key)]

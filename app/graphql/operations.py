@@ -1,0 +1,76 @@
+"""The operation at hand, and what its payloads are compiled from."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import graphql
+from graphql.execution import values as execution_values
+
+from app.graphql import rows
+from app.graphql.compiler import binding, plans, selection
+
+_OPEN_TO_ALL = frozenset({"__typename", "__schema", "__type", "viewer"})
+
+
+class Operation(rows.Row):
+    """The root of an answer: what was read for it, and the operation's text and name."""
+
+    def __init__(self, *, text: str, name: str | None) -> None:
+        super().__init__()
+        self.key = (text, name)
+
+
+def bound_variables(
+    *,
+    schema: graphql.GraphQLSchema,
+    operation: graphql.OperationDefinitionNode,
+    variables: Mapping[str, Any] | None,
+) -> binding.Binding | None:
+    """Return the coerced variables; None if the executor is going to refuse them."""
+    coerced = execution_values.get_variable_values(
+        schema, operation.variable_definitions or (), dict(variables or {})
+    )
+    return None if isinstance(coerced, list) else binding.Binding(variables=coerced)
+
+
+def root_target(
+    *,
+    schema: graphql.GraphQLSchema,
+    fragments: Mapping[str, graphql.FragmentDefinitionNode],
+    operation: graphql.OperationDefinitionNode,
+    key: tuple[str, str | None],
+) -> plans.Target:
+    """Return what the operation selects at its root."""
+    return plans.Target(
+        key=key,
+        type=cast("graphql.GraphQLObjectType", schema.get_root_type(operation.operation)),
+        selections=(operation.selection_set,),
+        fragments=fragments,
+    )
+
+
+def fragments_of(document: graphql.DocumentNode) -> dict[str, graphql.FragmentDefinitionNode]:
+    """Return the fragments of a document by name."""
+    return {
+        each.name.value: each
+        for each in document.definitions
+        if isinstance(each, graphql.FragmentDefinitionNode)
+    }
+
+
+def selected(
+    *, schema: graphql.GraphQLSchema, target: plans.Target, bound: binding.Binding
+) -> list[selection.Field]:
+    """Return the fields that a target selects at its root."""
+    selector = selection.Selector(
+        schema=schema, fragments=target.fragments, ask=lambda question: question(bound)
+    )
+    return selector.fields(type_=target.type, selections=target.selections, path=())
+
+
+def is_open_to_all(
+    *, schema: graphql.GraphQLSchema, target: plans.Target, bound: binding.Binding
+) -> bool:
+    """May it be asked without a token?"""
+    fields = selected(schema=schema, target=target, bound=bound)
+    return target.type is schema.query_type and all(field.name in _OPEN_TO_ALL for field in fields)

@@ -1,0 +1,107 @@
+"""Runs compiled statements: one for each operation."""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any
+
+import graphql
+import psycopg_pool
+from psycopg import rows as row_factories
+
+from app.eventlog import connections, log
+from app.graphql import plan_facts, rows
+from app.graphql.compiler import binding, moments, plans
+from projections import projection, service_instances
+
+_SECONDS = 5.0
+_PATIENCE = 1.0  # for the server to answer the request to stop
+_PAGE = 500
+_PROJECTION = service_instances.ServiceInstances()
+
+_FUNCTIONS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
+    {"deployment_plan": plan_facts.drawn_up}
+)
+
+
+class ReadTimeoutError(Exception):
+    """The statement took too long, and was stopped."""
+
+
+class Reader:
+    """Answers targets from the read models.
+
+    The pool's connections are best in autocommit mode: one statement needs no transaction.
+    """
+
+    def __init__(
+        self,
+        *,
+        pool: psycopg_pool.AsyncConnectionPool[Any],
+        event_log: log.EventLog,
+        schema: graphql.GraphQLSchema,
+        seconds: float = _SECONDS,
+    ) -> None:
+        self._connections = connections.Connections(pool=pool, seconds=seconds + _PATIENCE)
+        self._log = event_log
+        self._plans = plans.Plans(schema=schema)
+        self._seconds = seconds
+
+    async def read(self, *, target: plans.Target, bound: binding.Binding) -> rows.Row:
+        """Return what the target selects.
+
+        Raises GraphQLError for what the client did wrong, ReadTimeoutError, and
+        LogUnavailableError.
+        """
+        plan = self._plans.plan(target=target, bound=bound)
+        if plan.statement is None:
+            return rows.Row()
+        values = plan.values(bound)
+        for preparation in plan.preparations:
+            request = preparation.request(bound)
+            if isinstance(request, moments.Then):
+                values[preparation.parameter] = await self._row_then(request)
+        answer = rows.parsed(await self._run(plan.statement, values))
+        plan.complete(answer, functions=_FUNCTIONS)
+        return answer
+
+    async def _run(self, statement: bytes, values: Mapping[str, Any]) -> str:
+        async def work(connection: connections.Connection) -> str:
+            async with connection.cursor(row_factory=row_factories.tuple_row) as cursor:
+                await cursor.execute(statement, values)
+                [(text,)] = await cursor.fetchall()
+                return str(text)
+
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await self._connections.run(work)
+        except TimeoutError as error:
+            raise ReadTimeoutError from error
+
+    async def _row_then(self, then: moments.Then) -> str | None:
+        """Return the row of a service instance at a moment, as JSON; None before it was added."""
+        if then.id is None:
+            return None
+        row: projection.Row | None = None
+        after = 0
+        while recorded := await self._log.read(after=after, limit=_PAGE, originator_id=then.id):
+            for each in recorded:
+                if not _has_happened(each, then.at):
+                    return _json(row)
+                for key in _PROJECTION.keys(each):
+                    row = _PROJECTION.fold(row, each, key)
+            after = recorded[-1].position
+        return _json(row)
+
+
+def _has_happened(recorded: projection.RecordedEvent, at: Mapping[str, Any]) -> bool:
+    if at.get("position") is not None:
+        return recorded.position <= int(at["position"])
+    time: datetime = at["time"]
+    return recorded.recorded_at <= time
+
+
+def _json(row: projection.Row | None) -> str | None:
+    return None if row is None else json.dumps(row, default=str)

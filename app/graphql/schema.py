@@ -1,0 +1,43 @@
+"""The schema, and how it is printed."""
+
+import strawberry
+from strawberry import extensions as strawberry_extensions
+from strawberry.schema.config import StrawberryConfig
+
+from app.graphql import extensions, limits, rows
+from app.graphql.types import deployments, environments, projects, scalars, service_instances
+from app.graphql.types.query import Query
+from app.graphql.types.subscription import Subscription
+
+_CACHED = 512
+
+
+def build(*, mutation: type | None) -> strawberry.Schema:
+    """Return the schema with these mutations."""
+    schema = strawberry.Schema(
+        query=Query,
+        mutation=mutation,
+        subscription=Subscription,
+        types=[
+            projects.Project,
+            environments.Environment,
+            deployments.Deployment,
+            service_instances.ServiceInstance,
+        ],
+        config=StrawberryConfig(scalar_map=scalars.SCALARS),
+        extensions=[
+            extensions.Errors,
+            lambda: strawberry_extensions.MaxTokensLimiter(max_token_count=limits.TOKENS),
+            lambda: strawberry_extensions.ParserCache(maxsize=_CACHED),
+            lambda: strawberry_extensions.AddValidationRules([limits.DepthRule]),
+            lambda: strawberry_extensions.ValidationCache(maxsize=_CACHED),
+            extensions.OneRead,
+        ],
+    )
+    rows.let_rows_through(schema._schema)  # noqa: SLF001  strawberry offers no other way
+    return schema
+
+
+def sdl(*, mutation: type | None) -> str:
+    """Return the schema as text."""
+    return build(mutation=mutation).as_str() + "\n"

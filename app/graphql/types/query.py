@@ -1,0 +1,169 @@
+"""The doors to everything that can be read."""
+
+import strawberry
+
+from app.graphql import context, identifiers, source
+from app.graphql.compiler import moments, nodes, sources
+from app.graphql.types import audit, filters, orders, scalars, viewer
+from app.graphql.types.catalogue import Offering
+from app.graphql.types.deployments import Deployment
+from app.graphql.types.environments import Environment
+from app.graphql.types.nodes import Connection, Node
+from app.graphql.types.projects import Project
+from app.graphql.types.service_instances import ServiceInstance
+
+_LARGEST_NODES = 100
+
+
+@strawberry.input(description="Names an environment within its project.")
+class EnvironmentName:
+    """Names an environment within its project."""
+
+    project: strawberry.ID = strawberry.field(description="The id of the project.")
+    name: str = strawberry.field(description="The name of the environment.")
+
+
+@strawberry.input(one_of=True, description="Which environment: by its id or by its name.")
+class EnvironmentKey:
+    """Which environment."""
+
+    id: strawberry.ID | None = strawberry.field(
+        default=strawberry.UNSET, description="The id of the environment."
+    )
+    named: EnvironmentName | None = strawberry.field(
+        default=strawberry.UNSET, description="Its project and name."
+    )
+
+
+@strawberry.input(one_of=True, description="A moment of the past, by position or by time.")
+class Moment:
+    """A moment of the past."""
+
+    position: scalars.Position | None = strawberry.field(
+        default=strawberry.UNSET, description="After the event at this place of the log."
+    )
+    time: scalars.DateTime | None = strawberry.field(
+        default=strawberry.UNSET, description="At this time."
+    )
+
+
+_EITHER_ENVIRONMENT = sources.Either(
+    argument="by",
+    options={
+        "id": sources.One(
+            "{there}.id = {id}::uuid",
+            given={"id": source.id_of("Environment", "by", "id")},
+            is_outside=True,
+        ),
+        "named": sources.One(
+            "{there}.project_id = {project}::uuid AND {there}.name = {name}::text",
+            given={
+                "project": source.id_of("Project", "by", "named", "project"),
+                "name": lambda arguments: arguments["by"]["named"]["name"],
+            },
+            is_outside=True,
+        ),
+    },
+)
+
+
+def _id(description: str) -> source.Argument:
+    return source.argument("id", strawberry.ID, description)
+
+
+@strawberry.type(description="What can be read. Reading changes nothing.")
+class Query:
+    """What can be read."""
+
+    @strawberry.field(description="Who is asking; null without a token.")
+    def viewer(self, info: strawberry.Info[context.Context, object]) -> viewer.Viewer | None:
+        """Return the caller."""
+        who = info.context.caller
+        return None if who is None else viewer.viewer_of(who)
+
+    node: Node | None = source.field(
+        nodes.Node(parse=identifiers.parsed),
+        arguments=[_id("The id of a project, environment, service instance or deployment.")],
+        description="Anything by its id; null if there is no such thing.",
+    )
+    nodes: list[Node | None] = source.field(
+        nodes.Nodes(
+            parse=identifiers.parsed,
+            type_names=tuple(identifiers.TYPES.values()),
+            limit=_LARGEST_NODES,
+        ),
+        arguments=[source.argument("ids", list[strawberry.ID], "The ids, 100 at most.")],
+        description="Several things by their ids, each in its place; null where there is none.",
+    )
+    catalogue: list[Offering] | None = source.many(
+        "true",
+        order="{there}.position_in_list, {there}.name",
+        description="What can be added to an environment.",
+    )
+    project: Project | None = source.asked(
+        "{there}.id = {id}::uuid",
+        given={"id": source.id_of("Project")},
+        arguments=[_id("The id of the project.")],
+        description="A project by its id.",
+    )
+    projects: Connection[Project] | None = source.connection(
+        "true",
+        orders=orders.PROJECTS,
+        is_outside=True,
+        description="All projects, oldest first.",
+    )
+    environment: Environment | None = source.field(
+        _EITHER_ENVIRONMENT,
+        arguments=[source.argument("by", EnvironmentKey, "Which one.")],
+        description="An environment by its id, or by its name in a project.",
+    )
+    service_instance: ServiceInstance | None = source.field(
+        moments.AtMoment(given={"id": source.id_of("ServiceInstance")}),
+        arguments=[
+            _id("The id of the service instance."),
+            source.argument(
+                "at", Moment | None, "As it was then; null before it was added. Now if not given."
+            ),
+        ],
+        description="A service instance by its id, now or as it was.",
+    )
+    service_instances: Connection[ServiceInstance] | None = source.connection(
+        "true",
+        orders=orders.SERVICE_INSTANCES,
+        filters=filters.SERVICE_INSTANCES,
+        arguments=filters.SERVICE_INSTANCE_ARGUMENTS,
+        is_outside=True,
+        description="Service instances of all projects, removed ones included.",
+    )
+    deployment: Deployment | None = source.asked(
+        "{there}.id = {id}::uuid",
+        given={"id": source.id_of("Deployment")},
+        arguments=[_id("The id of the deployment.")],
+        description="A deployment by its id.",
+    )
+    unfinished_removals: Connection[ServiceInstance] | None = source.connection(
+        "({there}.resource = 'DELETING' OR {there}.removal_requested"
+        " AND {there}.state <> 'REMOVED')",
+        orders=orders.SERVICE_INSTANCES[:1],
+        is_outside=True,
+        is_two_way=False,
+        description="Service instances whose removal was accepted and has not ended.",
+    )
+    orphans: Connection[ServiceInstance] | None = source.connection(
+        "{there}.abandoned",
+        orders=orders.SERVICE_INSTANCES[:1],
+        is_outside=True,
+        is_two_way=False,
+        description="Removed instances whose resource was left behind; it may still cost money.",
+    )
+    audit_events: Connection[audit.AuditEvent] | None = source.connection(
+        "true",
+        orders=orders.EVENTS,
+        filters=filters.EVENTS,
+        arguments=[
+            source.argument("filter", filters.AuditEventFilter | None, "Which ones."),
+        ],
+        is_outside=True,
+        is_two_way=False,
+        description="Everything that happened, oldest first. The cursor is the position.",
+    )

@@ -1,0 +1,70 @@
+"""Scalars beyond those of GraphQL."""
+
+import datetime
+from typing import Any, NewType
+
+import strawberry
+
+DateTime = NewType("DateTime", datetime.datetime)
+Position = NewType("Position", int)
+JSON = NewType("JSON", object)
+
+_LARGEST_POSITION = 2**63 - 1
+
+
+def _written_moment(value: object) -> str:
+    if isinstance(value, datetime.datetime):
+        utc = value.astimezone(datetime.UTC)
+        return utc.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return str(value)
+
+
+def _read_moment(value: object) -> datetime.datetime:
+    if not isinstance(value, str):
+        raise ValueError("A DateTime is a string such as 2026-01-31T09:30:00Z.")  # noqa: TRY004  graphql-core expects a ValueError
+    moment = datetime.datetime.fromisoformat(value)
+    if moment.tzinfo is None:
+        raise ValueError("A DateTime needs an offset: end it with Z for UTC.")
+    return moment.astimezone(datetime.UTC)
+
+
+def _read_position(value: object) -> int:
+    if not isinstance(value, str) or not (value.isascii() and value.isdigit()):
+        raise ValueError("A Position is what `position` returned: a string of digits.")
+    position = int(value[:20])
+    if position > _LARGEST_POSITION:
+        raise ValueError("No such Position.")
+    return position
+
+
+def _as_it_is(value: object) -> object:
+    return value
+
+
+SCALARS: dict[object, Any] = {
+    DateTime: strawberry.scalar(
+        name="DateTime",
+        description="A moment: RFC 3339, in UTC, with microseconds.",
+        specified_by_url="https://scalars.graphql.org/andimarek/date-time.html",
+        serialize=_written_moment,
+        parse_value=_read_moment,
+    ),
+    Position: strawberry.scalar(
+        name="Position",
+        description=(
+            "A place in the log of events: an opaque string. Each change has its own; what was"
+            " recorded later has a later place."
+        ),
+        specified_by_url="https://www.postgresql.org/docs/current/datatype-numeric.html",
+        serialize=str,
+        parse_value=_read_position,
+    ),
+    JSON: strawberry.scalar(
+        name="JSON",
+        description="Any JSON value: for parameters, settings and the details of events.",
+        specified_by_url="https://www.rfc-editor.org/rfc/rfc8259",
+        serialize=_as_it_is,
+        parse_value=_as_it_is,
+    ),
+}
+"""The scalars by the type that annotates them."""

@@ -1,0 +1,28 @@
+"""Who asks."""
+
+import strawberry
+
+from app.access import caller
+from app.graphql.types import enums
+
+
+@strawberry.type(description="Whoever the token of this request speaks for.")
+class Viewer:
+    """Whoever the token of this request speaks for."""
+
+    subject: str = strawberry.field(description="The caller, as the sign-in names it.")
+    name: str | None = strawberry.field(description="A name for people.")
+    beta: bool = strawberry.field(description="Signed up for Beta features?")
+    roles: list[enums.Role] = strawberry.field(
+        description="What the caller may do beyond its own projects."
+    )
+
+
+def viewer_of(who: caller.Caller) -> Viewer:
+    """Return the caller as the API shows it."""
+    return Viewer(
+        subject=who.subject,
+        name=who.name,
+        beta=True,
+        roles=sorted(who.roles, key=lambda role: role.value),
+    )
