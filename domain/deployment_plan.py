@@ -13,6 +13,7 @@ from domain import events, states, values
 from domain.service_facts import ServiceFacts
 
 _FIRST_SECRET_VERSION = 1
+_POSITION_DIGITS = 18  # what a bigint holds for certain
 
 
 class PlannedActionKind(enum.StrEnum):
@@ -95,7 +96,7 @@ def draw_up(
     )
     now, then = _running_variables(instances), _next_variables(instances)
     return DeploymentPlan(
-        digest=f"{position}.{_fingerprint(environment_id, revision, actions, then)}",
+        digest=f"{position}.{_fingerprint(environment_id, revision, actions, instances)}",
         actions=actions,
         variables_added=tuple(sorted(then.keys() - now.keys())),
         variables_removed=tuple(sorted(now.keys() - then.keys())),
@@ -108,7 +109,8 @@ def draw_up(
 def position_of(digest: str) -> int | None:
     """Return the position that a digest was drawn up at; None if it is no digest of ours."""
     head, _, _ = digest.rpartition(".")
-    return int(head) if head.isascii() and head.isdigit() else None
+    is_position = head.isascii() and head.isdigit() and len(head) <= _POSITION_DIGITS
+    return int(head) if is_position else None
 
 
 def snapshot(instances: Mapping[UUID, ServiceFacts]) -> tuple[events.SnapshotItem, ...]:
@@ -187,15 +189,31 @@ def _fingerprint(
     environment_id: UUID,
     revision: int | None,
     actions: Sequence[PlannedAction],
-    variables: _Variables,
+    instances: Mapping[UUID, ServiceFacts],
 ) -> str:
+    """Return a name for what will happen, whatever the order of the instances."""
+    variables = _next_variables(instances)
     content = [
         str(environment_id),
         revision,
-        [[action.kind, str(action.service_instance_id)] for action in actions],
+        sorted([action.kind, str(action.service_instance_id)] for action in actions),
         sorted([name, str(holder), version] for name, (holder, version) in variables.items()),
+        {
+            str(action.service_instance_id): _wanted(instances[action.service_instance_id])
+            for action in actions
+            if action.kind is PlannedActionKind.PROVISION
+        },
     ]
-    return hashlib.sha256(json.dumps(content, separators=(",", ":")).encode()).hexdigest()
+    text = json.dumps(content, separators=(",", ":"), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _wanted(facts: ServiceFacts) -> list[Any]:
+    """Return what the provider is asked for."""
+    return [
+        facts.plan if facts.next_plan is None else facts.next_plan,
+        facts.parameters if facts.next_parameters is None else facts.next_parameters,
+    ]
 
 
 def _blockers(
