@@ -20,7 +20,7 @@ class OneRead(strawberry_extensions.SchemaExtension):
     async def on_execute(self) -> AsyncIterator[None]:
         """Read, unless the executor is going to refuse the variables."""
         execution = self.execution_context
-        schema: graphql.GraphQLSchema = execution.schema._schema  # type: ignore[attr-defined]  # noqa: SLF001  strawberry offers no other way
+        schema: graphql.GraphQLSchema = execution.schema._schema  # noqa: SLF001  strawberry offers no other way
         document, name = execution.graphql_document, execution.operation_name
         if document is None:
             raise LookupError("no document to execute")

@@ -66,11 +66,11 @@ async def _read(
     return row
 
 
-def _target(raw: graphql.GraphQLResolveInfo, type_: type) -> plans.Target:
-    name = type_.__strawberry_definition__.name  # type: ignore[attr-defined]  strawberry adds it
+def _target(raw: graphql.GraphQLResolveInfo[Any], type_: type) -> plans.Target:
+    name = type_.__strawberry_definition__.name  # type: ignore[attr-defined]  # strawberry adds it
     found = raw.schema.get_type(name)
     if not isinstance(found, graphql.GraphQLObjectType):
-        raise LookupError(f"{name} is no object type of the schema")
+        raise TypeError(f"{name} is no object type of the schema")
     operation: operations.Operation = raw.root_value
     return plans.Target(
         key=(operation.key, raw.path.key, name),

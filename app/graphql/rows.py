@@ -5,7 +5,7 @@ only has to look them up.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import graphql
@@ -40,13 +40,23 @@ def _let_through(type_: graphql.GraphQLObjectType) -> None:
     for field in type_.fields.values():
         definition = field.extensions.get("strawberry-definition")
         if definition is not None and definition.base_resolver is None and field.resolve:
-            field.resolve = _from_row(field.resolve)
+            field.resolve = _from_row(field.resolve, _reading(field))
 
 
-def _from_row(otherwise: _Resolver) -> _Resolver:
-    def resolve(parent: Any, info: graphql.GraphQLResolveInfo, **arguments: Any) -> Any:  # noqa: ANN401  values of any type
+def _reading(field: graphql.GraphQLField) -> Mapping[str, Any] | None:
+    """Return the values of an enum by name, if they differ: rows hold the names."""
+    named = graphql.get_named_type(field.type)
+    if not isinstance(named, graphql.GraphQLEnumType):
+        return None
+    values = {name: value.value for name, value in named.values.items()}
+    return values if any(name != value for name, value in values.items()) else None
+
+
+def _from_row(otherwise: _Resolver, values: Mapping[str, Any] | None) -> _Resolver:
+    def resolve(parent: Any, info: graphql.GraphQLResolveInfo[Any], **arguments: Any) -> Any:  # noqa: ANN401  values of any type
         if isinstance(parent, Row):
-            return parent[info.path.key]
+            value = parent[str(info.path.key)]
+            return value if values is None else values.get(value, value)
         return otherwise(parent, info, **arguments)
 
     return resolve

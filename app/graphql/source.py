@@ -29,7 +29,7 @@ def rows(
     """Say which table holds the rows of a type."""
 
     def mark(cls: type[_T]) -> type[_T]:
-        cls.__rows__ = sources.Rows(schema=schema, table=table, reachable=reachable)  # type: ignore[attr-defined]  read by compiler.sources.rows_of
+        cls.__rows__ = sources.Rows(schema=schema, table=table, reachable=reachable)  # type: ignore[attr-defined]  # read by compiler.sources.rows_of
         return cls
 
     return mark
@@ -117,7 +117,7 @@ def many(
     return field(sources.Many(on=on, order=order, rows=rows), description=description)
 
 
-def connection(  # noqa: PLR0913  each says one thing about the list
+def connection(
     on: LiteralString,
     *,
     orders: Sequence[cursors.Order],

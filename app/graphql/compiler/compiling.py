@@ -92,7 +92,7 @@ class Compiler:
         """Return a type of the schema."""
         type_ = self.schema.get_type(name)
         if not isinstance(type_, graphql.GraphQLObjectType):
-            raise LookupError(f"{name} is no object type")
+            raise TypeError(f"{name} is no object type")
         return type_
 
     def fields(

@@ -5,7 +5,6 @@ One more row than asked for is fetched, so that the page knows whether another o
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, Literal, LiteralString, cast
 
 import graphql
@@ -182,7 +181,7 @@ class _Paging:
             return sql.SQL("coalesce(max({}.page_size) > {}::int4, false)").format(
                 self.row, self.limit
             )
-        edge = "before" if is_ahead else "after"
+        edge: Literal["after", "before"] = "before" if is_ahead else "after"
         if not (self.page.has_before if is_ahead else self.page.has_after):
             return sql.SQL("false")
         there = self.compiler.alias()
@@ -242,19 +241,14 @@ class _Paging:
     ) -> sql.Composable:
         """Return the condition of being beyond a cursor, or (not inside) up to it."""
         is_greater = (edge == "after") != self.order.is_descending
-        if is_inside:
-            operator = ">" if is_greater else "<"
-        else:
-            operator = "<=" if is_greater else ">="
+        inside, outside = (">", "<=") if is_greater else ("<", ">=")
         values = [
-            sql.SQL("{}::{}").format(
-                self._place(edge, index), sql.SQL(cast("LiteralString", type_))
-            )
+            sql.SQL("{}::{}").format(self._place(edge, index), sql.SQL(type_))
             for index, (_, type_) in enumerate(self.order.keys)
         ]
         return sql.SQL("({}) {} ({})").format(
             sql.SQL(", ").join(self.order.columns(there)),
-            sql.SQL(cast("LiteralString", operator)),
+            sql.SQL(inside if is_inside else outside),
             sql.SQL(", ").join(values),
         )
 
@@ -277,7 +271,7 @@ def asked(
     return [
         (filter_, compiler.parameter(_filter_value(field, name, filter_)))
         for name, filter_ in filters.items()
-        if compiler.ask(_is_set(field, name))
+        if compiler.ask(_is_set(field, name)) is True
     ]
 
 

@@ -7,10 +7,11 @@ in a list of another order.
 import base64
 import binascii
 import dataclasses
-import datetime
 import json
 import uuid
 from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import LiteralString
 
 from psycopg import sql
 
@@ -25,7 +26,7 @@ class Order:
     """An order of rows: columns with their SQL types, the last one unique."""
 
     name: str
-    keys: tuple[tuple[str, str], ...]
+    keys: tuple[tuple[LiteralString, LiteralString], ...]
     is_descending: bool = False
     is_plain: bool = False
     """The cursor is the one key itself."""
@@ -74,8 +75,8 @@ def _whole_number(value: object) -> int:
     return int(text)
 
 
-def _moment(value: str) -> datetime.datetime:
-    moment = datetime.datetime.fromisoformat(value)
+def _moment(value: str) -> datetime:
+    moment = datetime.fromisoformat(value)
     if moment.tzinfo is None:
         raise ValueError("no time zone")
     return moment

@@ -1,9 +1,10 @@
-"""Values inside a JSON document: delivered by SQL where it is stored, or by Python where a
-pure function makes it of facts that the statement delivers (`Computed`).
+"""Values inside a JSON document, delivered by SQL where it is stored.
+
+Or by Python, where a pure function makes it of facts that the statement delivers: `Computed`.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, LiteralString
 
 from psycopg import sql
@@ -153,7 +154,7 @@ def complete(
     path: Sequence[str],
     name: str,
     build: compiling.Build,
-    functions: Mapping[str, compiling.Build | Any],
+    functions: Mapping[str, Callable[[Any], Any]],
 ) -> None:
     """Put the computed document in the place of its facts, wherever `path` leads in the tree."""
     if isinstance(tree, list):

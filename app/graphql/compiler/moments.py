@@ -31,7 +31,7 @@ class AtMoment:
         self, *, field: selection.Field, here: sql.Composable | None, compiler: Compiler
     ) -> sql.Composable:
         """Return the object of the row."""
-        if compiler.ask(lambda bound: field.arguments(bound).get("at") is None):
+        if compiler.ask(lambda bound: field.arguments(bound).get("at") is None) is True:
             now = sources.One("{there}.id = {id}::uuid", given=self.given, is_outside=True)
             return now.expression(field=field, here=here, compiler=compiler)
         id_of = self.given["id"]

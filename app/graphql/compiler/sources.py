@@ -6,7 +6,6 @@ under which they are `given`; a value is bound, never written into the statement
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Any, LiteralString, cast
 
 import graphql
@@ -219,7 +218,7 @@ def template_names(
     names: dict[str, sql.Composable | None] = {"here": here, "there": there}
     for name, value in given.items():
         names[name] = compiler.parameter(
-            lambda bound, value=value: value(field.arguments(bound))  # type: ignore[misc]  a default binds the loop's value
+            lambda bound, value=value: value(field.arguments(bound))  # type: ignore[misc]  # a default binds the loop's value
         )
     return names
 
@@ -246,7 +245,7 @@ def conditions(
 ) -> sql.Composable:
     """Return the condition of a relation, with access if the rows are asked for from outside."""
     there = cast("sql.Composable", names["there"])
-    every = [sql.SQL(on).format(**names)]
+    every: list[sql.Composable] = [sql.SQL(on).format(**names)]
     if is_outside:
         every.append(sql.SQL(rows_of(type_).reachable).format(there=there))
         every.append(access.visible(there=there))

@@ -2,28 +2,56 @@
 
 import enum
 from collections.abc import Mapping
-from typing import TypeVar
 
 import strawberry
 
 from app.access import caller
 from domain import deployment_plan, errors, states, values
 
-_Enum = TypeVar("_Enum", bound=type[enum.Enum])
-
 
 def described(
-    cls: _Enum, *, description: str, meanings: Mapping[str, str], name: str | None = None
-) -> _Enum:
+    cls: type[enum.Enum], *, description: str, meanings: Mapping[str, str], name: str | None = None
+) -> None:
     """Make a GraphQL enum of the class; each member needs a meaning."""
     made = strawberry.enum(cls, name=name, description=description)
-    for value in made.__strawberry_definition__.values:  # type: ignore[attr-defined]  strawberry adds it
+    for value in made.__strawberry_definition__.values:  # type: ignore[attr-defined]  # strawberry adds it
         value.description = meanings[value.name]
-    return made
 
 
-ServiceInstanceState = described(
-    states.ServiceInstanceState,
+class DeployerKind(enum.StrEnum):
+    """What carries deployments to the application."""
+
+    ENV_FILE = "env_file"
+    EXTERNAL = "external"
+
+
+class DeploymentOutcome(enum.StrEnum):
+    """How a deployment went, as somebody outside tells."""
+
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+
+
+described(
+    DeployerKind,
+    description="What carries deployments to the application.",
+    meanings={
+        "ENV_FILE": "Writes the variables to a file and runs a command of yours.",
+        "EXTERNAL": "Waits until `reportDeployment` tells how it went.",
+    },
+)
+described(
+    DeploymentOutcome,
+    description="How a deployment went, as somebody outside tells.",
+    meanings={
+        "SUCCEEDED": "The application runs with the new revision.",
+        "FAILED": "The application still runs with the previous revision.",
+    },
+)
+
+ServiceInstanceState = states.ServiceInstanceState
+described(
+    ServiceInstanceState,
     description="The seven states of a service instance.",
     meanings={
         "NEW": "Added; there is no resource, and the application knows nothing of it.",
@@ -36,8 +64,9 @@ ServiceInstanceState = described(
         "REMOVED": "Gone for ever; its history stays.",
     },
 )
-ServiceKind = described(
-    values.ServiceKind,
+ServiceKind = values.ServiceKind
+described(
+    ServiceKind,
     description="What a service is for; it decides the names of the variables.",
     meanings={
         "DATABASE": "A relational database: `{PREFIX}_DATABASE_DSN`.",
@@ -47,8 +76,9 @@ ServiceKind = described(
         "SEARCH": "A search engine: `{PREFIX}_HAYSTACK_URL`.",
     },
 )
-OperationKind = described(
-    values.OperationKind,
+OperationKind = values.OperationKind
+described(
+    OperationKind,
     description="What a provider is asked to do.",
     meanings={
         "PROVISION": "Make the resource.",
@@ -57,16 +87,18 @@ OperationKind = described(
         "REMOVE": "Delete the resource and its data.",
     },
 )
-OperationStatus = described(
-    values.OperationStatus,
+OperationStatus = values.OperationStatus
+described(
+    OperationStatus,
     description="How an operation stands; one that succeeded is no longer shown.",
     meanings={
         "IN_PROGRESS": "The provider works on it, until the deadline at the latest.",
         "FAILED": "It did not work out; `error` says why.",
     },
 )
-RoleInDeployment = described(
-    values.DeploymentRole,
+RoleInDeployment = values.DeploymentRole
+described(
+    RoleInDeployment,
     name="DeploymentRoleKind",
     description="What a running deployment does with a service instance.",
     meanings={
@@ -74,8 +106,9 @@ RoleInDeployment = described(
         "DETACH": "It takes the instance away from the application.",
     },
 )
-DeploymentStep = described(
-    values.DeploymentStep,
+DeploymentStep = values.DeploymentStep
+described(
+    DeploymentStep,
     description="The steps of a deployment, in order.",
     meanings={
         "SERVICES": "Services that are not ready are provisioned.",
@@ -85,8 +118,9 @@ DeploymentStep = described(
         "AFTER": "Credentials that are no longer used are revoked.",
     },
 )
-DeploymentStatus = described(
-    values.DeploymentStatus,
+DeploymentStatus = values.DeploymentStatus
+described(
+    DeploymentStatus,
     description="How a deployment stands.",
     meanings={
         "RUNNING": "It is under way, until its deadline at the latest.",
@@ -95,8 +129,9 @@ DeploymentStatus = described(
         "CANCELLED": "Somebody stopped it; the previous revision still runs.",
     },
 )
-MemberRole = described(
-    values.MemberRole,
+MemberRole = values.MemberRole
+described(
+    MemberRole,
     description="What a person may do in a project.",
     meanings={
         "VIEWER": "Read everything in it but credentials.",
@@ -104,8 +139,9 @@ MemberRole = described(
         "MANAGER": "All that, and members, subscription and environments.",
     },
 )
-PlannedActionKind = described(
-    deployment_plan.PlannedActionKind,
+PlannedActionKind = deployment_plan.PlannedActionKind
+described(
+    PlannedActionKind,
     description="What a deployment does with a service instance.",
     meanings={
         "PROVISION": "Makes its resource first.",
@@ -116,13 +152,15 @@ PlannedActionKind = described(
         "KEEP": "Leaves it as it is.",
     },
 )
-Role = described(
-    caller.Role,
+Role = caller.Role
+described(
+    Role,
     description="What a caller may do beyond its own projects.",
     meanings={"OPERATOR": "Administer everything."},
 )
-RefusalCode = described(
-    errors.RefusalCode,
+RefusalCode = errors.RefusalCode
+described(
+    RefusalCode,
     description="Why a command was refused; programs may rely on these.",
     meanings={
         "FEATURE_NOT_ENABLED": "The caller has not signed up for the Beta: `joinBeta`.",

@@ -6,7 +6,7 @@ import strawberry
 
 from app.graphql import source
 from app.graphql.compiler import documents
-from app.graphql.types import filters, orders
+from app.graphql.types import enums, filters, orders
 from app.graphql.types.deployments import Deployment, DeploymentPlan
 from app.graphql.types.nodes import Connection, Node
 from app.graphql.types.projects import Project
@@ -54,7 +54,9 @@ class Revision:
 class DeployerSettings:
     """What carries deployments to the application."""
 
-    kind: str = source.column("deployer", description="The kind of deployer, such as env_file.")
+    kind: enums.DeployerKind = source.sql(
+        "upper({here}.deployer)", description="The kind of deployer."
+    )
     settings: JSON = source.column("deployer_settings", description="Its settings.")
 
 

@@ -4,13 +4,14 @@ import strawberry
 
 from app.graphql import context, identifiers, source
 from app.graphql.compiler import moments, nodes, sources
-from app.graphql.types import audit, filters, orders, scalars, viewer
+from app.graphql.types import audit, filters, orders, scalars
 from app.graphql.types.catalogue import Offering
 from app.graphql.types.deployments import Deployment
 from app.graphql.types.environments import Environment
 from app.graphql.types.nodes import Connection, Node
 from app.graphql.types.projects import Project
 from app.graphql.types.service_instances import ServiceInstance
+from app.graphql.types.viewer import Viewer, viewer_of
 
 _LARGEST_NODES = 100
 
@@ -71,16 +72,18 @@ def _id(description: str) -> source.Argument:
     return source.argument("id", strawberry.ID, description)
 
 
+def _viewer(info: context.Info) -> Viewer | None:
+    who = info.context.caller
+    return None if who is None else viewer_of(who)
+
+
 @strawberry.type(description="What can be read. Reading changes nothing.")
 class Query:
     """What can be read."""
 
-    @strawberry.field(description="Who is asking; null without a token.")
-    def viewer(self, info: strawberry.Info[context.Context, object]) -> viewer.Viewer | None:
-        """Return the caller."""
-        who = info.context.caller
-        return None if who is None else viewer.viewer_of(who)
-
+    viewer: Viewer | None = strawberry.field(
+        resolver=_viewer, description="Who is asking; null without a token."
+    )
     node: Node | None = source.field(
         nodes.Node(parse=identifiers.parsed),
         arguments=[_id("The id of a project, environment, service instance or deployment.")],

@@ -1,11 +1,11 @@
 """Scalars beyond those of GraphQL."""
 
-import datetime
+from datetime import UTC, datetime
 from typing import Any, NewType
 
 import strawberry
 
-DateTime = NewType("DateTime", datetime.datetime)
+DateTime = NewType("DateTime", datetime)
 Position = NewType("Position", int)
 JSON = NewType("JSON", object)
 
@@ -13,19 +13,19 @@ _LARGEST_POSITION = 2**63 - 1
 
 
 def _written_moment(value: object) -> str:
-    if isinstance(value, datetime.datetime):
-        utc = value.astimezone(datetime.UTC)
+    if isinstance(value, datetime):
+        utc = value.astimezone(UTC)
         return utc.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     return str(value)
 
 
-def _read_moment(value: object) -> datetime.datetime:
+def _read_moment(value: object) -> datetime:
     if not isinstance(value, str):
         raise ValueError("A DateTime is a string such as 2026-01-31T09:30:00Z.")  # noqa: TRY004  graphql-core expects a ValueError
-    moment = datetime.datetime.fromisoformat(value)
+    moment = datetime.fromisoformat(value)
     if moment.tzinfo is None:
         raise ValueError("A DateTime needs an offset: end it with Z for UTC.")
-    return moment.astimezone(datetime.UTC)
+    return moment.astimezone(UTC)
 
 
 def _read_position(value: object) -> int:
