@@ -95,6 +95,7 @@ class Deployment(Aggregate):
         self, *, revision: int, variables: tuple[values.Variable, ...], at: datetime
     ) -> None:
         """Build the next revision."""
+        self._require_running("configure")
         self.trigger_event(
             events.DeploymentStepStarted, timestamp=at, step=DeploymentStep.CONFIGURE
         )
@@ -104,14 +105,17 @@ class Deployment(Aggregate):
 
     def hand_over(self, *, at: datetime) -> None:
         """Let the deployer put the next revision into effect."""
+        self._require_running("release")
         self.trigger_event(events.DeploymentStepStarted, timestamp=at, step=DeploymentStep.RELEASE)
 
     def succeed(self, *, at: datetime) -> None:
         """Switch over: the new revision runs (R35)."""
+        self._require_running("switch over")
         self.trigger_event(events.DeploymentSucceeded, timestamp=at, revision=self.revision)
 
     def fail(self, *, code: str, message: str, at: datetime) -> None:
         """End at the step that was reached; the previous revision still runs (R34)."""
+        self._require_running("fail")
         self.trigger_event(
             events.DeploymentFailed, timestamp=at, step=self.step, code=code, message=message
         )
@@ -124,8 +128,7 @@ class Deployment(Aggregate):
 
     def check_report(self) -> None:
         """Refuse a report from outside, unless this deployment waits for one."""
-        if not self.is_running:
-            raise self._refused("report on", code=RefusalCode.NO_DEPLOYMENT_IN_PROGRESS)
+        self._require_running("report on")
         if self.started.deployer != EXTERNAL_DEPLOYER:
             raise errors.DeploymentRefusedError(
                 code=RefusalCode.NOT_READY,
@@ -140,6 +143,11 @@ class Deployment(Aggregate):
                 f"{self.step}. Report once it is at RELEASE.",
                 deployment_id=self.id,
             )
+
+    def _require_running(self, what: str) -> None:
+        """Refuse what would follow the end: a deployment ends once."""
+        if not self.is_running:
+            raise self._refused(what, code=RefusalCode.NO_DEPLOYMENT_IN_PROGRESS)
 
     def _refused(self, what: str, *, code: RefusalCode) -> errors.DeploymentRefusedError:
         return errors.DeploymentRefusedError(
