@@ -1,10 +1,11 @@
 """Use cases of projects and environments."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from app import catalogue
+from app import catalogue, deployers
 from app.application import choices, placement
 from app.application.request import Request
 from app.application.unit_of_work import UnitOfWork, commit, require_version
@@ -147,6 +148,7 @@ class Projects:
         """Have the environment's deployments carried out by a deployer; settings are checked."""
 
         async def decide(work: UnitOfWork) -> None:
+            _require_settings(deployer, settings)
             found = await work.environment(environment_id)
             require_version(found, expected_version)
             found.configure_deployer(deployer=deployer, settings=settings, at=work.now)
@@ -187,6 +189,20 @@ class Projects:
                 choice=choices.choose(self._catalogue, offering=offering, plan=None, parameters={}),
                 prefix=values.DEFAULT_PREFIX,
             )
+
+
+def _require_settings(deployer: str, settings: dict[str, Any]) -> None:
+    try:
+        deployers.create(kind=deployer, settings=settings, data_directory=Path())
+    except deployers.DeployerSettingsError as error:
+        raise errors.InputRefusedError(
+            code=RefusalCode.INVALID_INPUT,
+            message=f"The settings do not fit the deployer {deployer}: {error}.",
+            problems=[
+                errors.Problem(path=f"settings.{problem.path}", message=problem.message)
+                for problem in error.problems
+            ],
+        ) from error
 
 
 def _subject(text: str) -> str:

@@ -73,7 +73,7 @@ class DeploymentTasks:
 
     def _deployer(self, handover: application.Handover) -> deployers.Deployer:
         return deployers.create(
-            handover.deployer,
+            kind=handover.deployer,
             settings=handover.deployer_settings,
             data_directory=self._data_directory,
         )

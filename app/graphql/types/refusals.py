@@ -106,3 +106,18 @@ class PlanRefusal(Refusal):
     )
     added: list[str] = _field("What the current plan does beyond the approved one, in words.")
     removed: list[str] = _field("What the approved plan did beyond the current one, in words.")
+
+
+ALL: tuple[type[Refusal], ...] = (
+    PermissionRefusal,
+    StateRefusal,
+    ConflictRefusal,
+    NotFoundRefusal,
+    InputRefusal,
+    TakenRefusal,
+    QuotaRefusal,
+    ConfirmationRefusal,
+    DeploymentRefusal,
+    PlanRefusal,
+)
+"""What a mutation may answer instead of success."""

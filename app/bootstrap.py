@@ -1,0 +1,180 @@
+"""The composition root: every part of the program is made and joined here, and nowhere else."""
+
+import contextlib
+import dataclasses
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import procrastinate
+import psycopg_pool
+
+import projections
+from app import application, database, key_ring, migrations, secrets
+from app import catalogue as catalogues
+from app import settings as configuration
+from app.application import choices
+from app.eventlog import log, rebuild
+from app.providers import contract, postgres
+from app.work import deployment_tasks, policies, queue, service_tasks
+from projections import offerings
+
+_LOG_CONNECTIONS = 4  # beside those of queries: the writer, loads, feeds, credentials
+_OPEN_WITHIN = 10.0  # seconds
+
+Progress = Callable[[str], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """The program, put together."""
+
+    settings: configuration.Settings
+    catalogue: catalogues.Catalogue
+    pool: psycopg_pool.AsyncConnectionPool[Any]
+    event_log: log.EventLog
+    vault: secrets.Vault
+    application: application.Application
+    queue: procrastinate.App
+
+
+@contextlib.asynccontextmanager
+async def assembled(
+    *, settings: configuration.Settings, found: database.Database, progress: Progress
+) -> AsyncIterator[Parts]:
+    """Put the program together over a database, and take it apart again.
+
+    Brings the schema and the read models up to date first.
+    """
+    catalogue = catalogues.load(settings.catalogue)
+    keys = key_ring.KeyRing.open(settings.keyring_file)
+    await prepare(conninfo=found.ledger_dsn, progress=progress)
+    async with contextlib.AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(_pool(settings, found))
+        event_log = await stack.enter_async_context(_event_log(pool))
+        providers = _providers(found)
+        for provider in providers.values():
+            stack.push_async_callback(provider.aclose)
+        await _publish(pool, catalogue, providers)
+        vault = secrets.Vault(pool=pool, keys=keys)
+        use_cases = application.create(
+            event_log=event_log,
+            catalogue=catalogue,
+            providers=providers,
+            vault=vault,
+            terms=_terms(settings),
+        )
+        tasks = queue.create(
+            connector=procrastinate.PsycopgConnector(conninfo=found.ledger_dsn),
+            service_tasks=service_tasks.ServiceTasks(
+                event_log=event_log,
+                use_cases=use_cases,
+                catalogue=catalogue,
+                providers=providers,
+                vault=vault,
+            ),
+            deployment_tasks=deployment_tasks.DeploymentTasks(
+                use_cases=use_cases,
+                conninfo=found.ledger_dsn,
+                data_directory=settings.data_directory,
+            ),
+        )
+        await stack.enter_async_context(tasks.open_async())
+        yield Parts(
+            settings=settings,
+            catalogue=catalogue,
+            pool=pool,
+            event_log=event_log,
+            vault=vault,
+            application=use_cases,
+            queue=tasks,
+        )
+
+
+async def prepare(*, conninfo: str, progress: Progress) -> None:
+    """Bring the schema and the read models of a database up to date."""
+    applied = await migrations.migrate(conninfo=conninfo)
+    if applied:
+        progress(f"Brought the schema up to date: {len(applied)} steps")
+    async with psycopg_pool.AsyncConnectionPool(conninfo, min_size=1, open=False) as pool:
+        rebuilt = await rebuild.ensure_tables(
+            pool=pool, projections=projections.PROJECTIONS, journals=projections.JOURNALS
+        )
+    if rebuilt:
+        progress(f"Built the read models: {len(rebuilt)} tables")
+
+
+def _pool(
+    settings: configuration.Settings, found: database.Database
+) -> psycopg_pool.AsyncConnectionPool[Any]:
+    return psycopg_pool.AsyncConnectionPool(
+        found.ledger_dsn,
+        min_size=2,
+        max_size=settings.read_pool_size + _LOG_CONNECTIONS,
+        timeout=_OPEN_WITHIN,
+        open=False,
+    )
+
+
+def _event_log(pool: psycopg_pool.AsyncConnectionPool[Any]) -> log.EventLog:
+    return log.EventLog(
+        pool=pool,
+        projections=projections.PROJECTIONS,
+        journals=projections.JOURNALS,
+        policies=policies.tasks_for,
+    )
+
+
+def _providers(found: database.Database) -> dict[str, contract.Provider]:
+    """Return the providers that are configured here, by the name that the catalogue uses."""
+    if found.provider_dsn is None or found.provider_address is None:
+        return {}
+    host, _, port = found.provider_address.rpartition(":")
+    return {
+        "postgres": postgres.PostgresProvider(
+            address=found.provider_dsn, host=host.strip("[]"), port=int(port)
+        )
+    }
+
+
+def _terms(settings: configuration.Settings) -> application.Terms:
+    return application.Terms(
+        operation_timeout=timedelta(seconds=settings.operation_timeout),
+        deployment_timeout=timedelta(seconds=settings.deployment_timeout),
+        removal_grace=timedelta(seconds=settings.removal_grace),
+    )
+
+
+async def _publish(
+    pool: psycopg_pool.AsyncConnectionPool[Any],
+    catalogue: catalogues.Catalogue,
+    providers: Mapping[str, object],
+) -> None:
+    """Copy the catalogue to where queries find it."""
+    rows = [
+        {
+            "name": offering.name,
+            "title": offering.title,
+            "description": offering.description,
+            "kind": offering.kind,
+            "provider": offering.provider,
+            "is_configured": choices.is_provided(catalogue, providers, offering.name),
+            "is_retired": offering.is_retired,
+            "position_in_list": place,
+            "plans": [
+                {
+                    "name": plan.name,
+                    "title": plan.title,
+                    "description": plan.description,
+                    "is_default": plan.is_default,
+                    "parameters_schema": plan.parameters,
+                }
+                for plan in offering.plans
+            ],
+        }
+        for place, offering in enumerate(catalogue.offerings)
+    ]
+    async with pool.connection() as connection, connection.transaction():
+        await connection.execute(offerings.UPSERT, [msgspec.json.encode(rows).decode()])
+        await connection.execute(offerings.RETIRE, [offerings.names(rows)])

@@ -1,0 +1,184 @@
+"""From an input to a command, and from its outcome to the answer."""
+
+import dataclasses
+import enum
+import functools
+import operator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, TypeVar
+from uuid import UUID
+
+import strawberry
+
+from app import application
+from app.application.request import Request
+from app.graphql import context, extensions, identifiers, payloads
+from app.graphql.mutations import refusing
+from app.graphql.types import refusals
+from domain import errors
+from domain.errors import RefusalCode
+
+_LONGEST_KEY = 255
+
+_T = TypeVar("_T")
+
+_SOUGHT = MappingProxyType(
+    {
+        "Project": (RefusalCode.PROJECT_NOT_FOUND, "project"),
+        "Environment": (RefusalCode.ENVIRONMENT_NOT_FOUND, "environment"),
+        "ServiceInstance": (RefusalCode.SERVICE_NOT_FOUND, "service"),
+        "Deployment": (RefusalCode.NO_DEPLOYMENT_IN_PROGRESS, "deployment"),
+    }
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Done:
+    """What a command did: its place in the log, what it changed, and what else is answered."""
+
+    position: int
+    changed: Mapping[str, UUID]
+    values: Mapping[str, object] = dataclasses.field(default_factory=dict)
+
+
+Command = Callable[[application.Application, Request, Any], Awaitable[Done]]
+"""Calls one use case: what the program can do, the command as it came in, and its input."""
+
+
+def mutation(*, given: type, success: type, description: str) -> Callable[[Command], Any]:
+    """Make a mutation of a command: one input in, success or a refusal out."""
+    name = success.__name__.removesuffix("Success")
+    result: Any = Annotated[
+        functools.reduce(operator.or_, refusals.ALL, success),
+        strawberry.union(f"{name}Result", description="Success, or why not."),
+    ]
+
+    def made(command: Command) -> Any:  # noqa: ANN401  a strawberry field
+        async def resolve(info: context.Info, input: Any) -> Any:  # noqa: ANN401  as annotated below
+            return await _carry_out(info, input, success, command)
+
+        resolve.__name__ = command.__name__
+        resolve.__annotations__ |= {
+            "input": Annotated[given, strawberry.argument(description="What to do.")],
+            "return": result,
+        }
+        return strawberry.mutation(resolver=resolve, description=description)
+
+    return made
+
+
+async def _carry_out(
+    info: context.Info,
+    given: Any,  # noqa: ANN401  any of the inputs
+    success: type,
+    command: Command,
+) -> Any:  # noqa: ANN401  success or a refusal
+    try:
+        done = await command(info.context.application, _request(info, given), given)
+    except errors.RefusedError as error:
+        return await refusing.refusal(info, error, given_id=_main_id(given))
+    return await payloads.success(
+        info, success, position=done.position, changed=done.changed, values=done.values
+    )
+
+
+def uuid_of(id_: str, *, type_name: str) -> UUID:
+    """Return the uuid of an id; raises the refusal of its type if it cannot be one."""
+    found = identifiers.uuid_of(id_, type_name=type_name)
+    if found is None:
+        code, what = _SOUGHT[type_name]
+        raise errors.NotFoundRefusedError(
+            code=code, message=f"There is no such {what}.", given_id=id_
+        )
+    return found
+
+
+def given_or(value: _T, otherwise: _T) -> _T:
+    """Return an optional value, or the other one if it was left out."""
+    return otherwise if value is strawberry.UNSET else value
+
+
+def json_object(value: object, *, path: str) -> dict[str, Any] | None:
+    """Return a JSON object; None if there is none. Raises PARAMETERS_INVALID or INVALID_INPUT."""
+    if value is strawberry.UNSET or value is None:
+        return None
+    if not isinstance(value, dict):
+        is_parameters = path == "parameters"
+        raise errors.InputRefusedError(
+            code=RefusalCode.PARAMETERS_INVALID if is_parameters else RefusalCode.INVALID_INPUT,
+            message=f"{path} must be an object.",
+            path=path,
+        )
+    return value
+
+
+def _request(info: context.Info, given: object) -> Request:
+    """Return the command as it came in; its content is all of the input but the key."""
+    caller = info.context.caller
+    if caller is None:
+        raise extensions.unauthenticated()
+    content = _plain(given)
+    key = content.pop("idempotency_key", None)
+    for path, text in _texts("", content):
+        _require_storable(path, text)
+    if key is not None:
+        _require_storable("idempotencyKey", key)
+        if not 0 < len(key) <= _LONGEST_KEY:
+            raise errors.InputRefusedError(
+                code=RefusalCode.INVALID_INPUT,
+                message=f"An idempotency key has 1 to {_LONGEST_KEY} characters.",
+                path="idempotencyKey",
+            )
+    return Request(actor=caller.subject, name=info.field_name, content=content, idempotency_key=key)
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401  any input, or a part of it
+    """Return an input as plain data, without what was left out."""
+    if dataclasses.is_dataclass(value):
+        fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        return {name: _plain(item) for name, item in fields.items() if item is not strawberry.UNSET}
+    if isinstance(value, enum.Enum):
+        return value.value
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _texts(path: str, value: object) -> Iterator[tuple[str, str]]:
+    match value:
+        case str():
+            yield path, value
+        case dict():
+            for name, item in value.items():
+                yield f"{path}.{name}".lstrip("."), str(name)
+                yield from _texts(f"{path}.{name}".lstrip("."), item)
+        case list():
+            for place, item in enumerate(value):
+                yield from _texts(f"{path}.{place}", item)
+        case _:
+            return
+
+
+def _require_storable(path: str, text: str) -> None:
+    """Refuse text that PostgreSQL cannot hold."""
+    try:
+        text.encode()
+        is_storable = "\x00" not in text
+    except UnicodeEncodeError:
+        is_storable = False
+    if not is_storable:
+        raise errors.InputRefusedError(
+            code=RefusalCode.INVALID_INPUT,
+            message=f"{path} holds a character that cannot be stored.",
+            path=path,
+        )
+
+
+def _main_id(given: object) -> str:
+    """Return the id that the input is about."""
+    for name in ("id", "environment", "project"):
+        found = getattr(given, name, None)
+        if isinstance(found, str):
+            return found
+    return ""

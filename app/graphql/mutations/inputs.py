@@ -1,0 +1,271 @@
+"""What mutations are given."""
+
+import enum
+from typing import Any
+
+import strawberry
+
+from app.graphql.types import enums, scalars
+
+
+def _field(description: str) -> Any:  # noqa: ANN401  a strawberry field stands for any type
+    return strawberry.field(description=description)
+
+
+def _optional(description: str) -> Any:  # noqa: ANN401  a strawberry field stands for any type
+    return strawberry.field(description=description, default=strawberry.UNSET)
+
+
+_KEY = (
+    "A text of your own, at most 255 characters, that names this command: sent again under the"
+    " same key, it is carried out once and answered alike."
+)
+_VERSION = "The `version` that you saw; refused with VERSION_CONFLICT if it is another now."
+_SERVICE = "The id of the service instance, `svc_…`."
+_ENVIRONMENT = "The id of the environment, `env_…`."
+_PROJECT = "The id of the project, `prj_…`."
+_DEPLOYMENT = "The id of the deployment, `dep_…`."
+_PREFIX = (
+    "The first part of the variables' names, such as `REPORTS`: letters, digits and single"
+    " underscores, at most 32 characters; upper-cased."
+)
+_PLAN = "The name of a plan of the offering."
+_PARAMETERS = "An object as the plan's `parametersSchema` describes it."
+_MEMBER = "Whom the token of that person speaks for."
+
+
+@strawberry.enum(description="How a deployment ended.")
+class DeploymentOutcome(enum.Enum):
+    """How a deployment ended."""
+
+    SUCCEEDED = strawberry.enum_value("SUCCEEDED", description="The new configuration runs.")
+    FAILED = strawberry.enum_value("FAILED", description="The previous configuration runs.")
+
+
+@strawberry.input(description="A new project.")
+class CreateProjectInput:
+    """A new project."""
+
+    name: str = _field("Lower-case letters, digits and single hyphens, such as `shop`.")
+    idempotency_key: str | None = _optional(_KEY)
+
+
+@strawberry.input(description="So many units of one offering.")
+class UnitsInput:
+    """So many units of one offering."""
+
+    offering: str = _field("The name of the offering, such as `postgres`.")
+    units: int = _field("How many instances of it the project may have, in all.")
+
+
+@strawberry.input(description="How much a project may use.")
+class SetSubscriptionInput:
+    """How much a project may use."""
+
+    project: strawberry.ID = _field(_PROJECT)
+    units: list[UnitsInput] = _field("Offerings that are not listed stay as they are.")
+    idempotency_key: str | None = _optional(_KEY)
+    expected_version: int | None = _optional(_VERSION)
+
+
+@strawberry.input(description="A person and the role it gets in a project.")
+class AddMemberInput:
+    """A person and the role it gets in a project."""
+
+    project: strawberry.ID = _field(_PROJECT)
+    subject: str = _field(_MEMBER)
+    role: enums.MemberRole = _field("What the person may do.")
+    idempotency_key: str | None = _optional(_KEY)
+    expected_version: int | None = _optional(_VERSION)
+
+
+@strawberry.input(description="A person who leaves a project.")
+class RemoveMemberInput:
+    """A person who leaves a project."""
+
+    project: strawberry.ID = _field(_PROJECT)
+    subject: str = _field(_MEMBER)
+    idempotency_key: str | None = _optional(_KEY)
+    expected_version: int | None = _optional(_VERSION)
+
+
+@strawberry.input(description="A new environment of a project.")
+class CreateEnvironmentInput:
+    """A new environment of a project."""
+
+    project: strawberry.ID = _field(_PROJECT)
+    name: str = _field("Lower-case letters, digits and single hyphens, such as `staging`.")
+    protected: bool = strawberry.field(
+        description="Whether services that are added to it are protected against deletion.",
+        default=False,
+    )
+    idempotency_key: str | None = _optional(_KEY)
+
+
+@strawberry.input(description="An environment to delete.")
+class DeleteEnvironmentInput:
+    """An environment to delete."""
+
+    id: strawberry.ID = _field(_ENVIRONMENT)
+    idempotency_key: str | None = _optional(_KEY)
+    expected_version: int | None = _optional(_VERSION)
+
+
+@strawberry.input(description="Who carries out the deployments of an environment.")
+class ConfigureDeployerInput:
+    """Who carries out the deployments of an environment."""
+
+    environment: strawberry.ID = _field(_ENVIRONMENT)
+    kind: str = _field("Which deployer: `env_file` or `external`.")
+    settings: scalars.JSON | None = _optional("What the deployer needs to know: an object.")
+    idempotency_key: str | None = _optional(_KEY)
+    expected_version: int | None = _optional(_VERSION)
+
+
+@strawberry.input(description="A service for an environment.")
+class AddServiceInput:
+    """A service for an environment."""
+
+    environment: strawberry.ID = _field(_ENVIRONMENT)
+    offering: str = _field("The name of the offering, such as `postgres`.")
+    plan: str | None = _optional(_PLAN + " The default plan if not given.")
+    prefix: str | None = _optional(_PREFIX + " DEFAULT if not given.")
+    parameters: scalars.JSON | None = _optional(_PARAMETERS)
+    idempotency_key: str | None = _optional(_KEY)
+
+
+@strawberry.input(description="Another plan or other parameters for a service.")
+class ConfigureServiceInput:
+    """Another plan or other parameters for a service."""
+
+    id: strawberry.ID = _field(_SERVICE)
+    plan: str | None = _optional(_PLAN + " The same plan if not given.")
+    parameters: scalars.JSON | None = _optional(_PARAMETERS + " The same if not given.")
+    idempotency_key: str | None = _optional(_KEY)
+    expected_version: int | None = _optional(_VERSION)
+
+
+@strawberry.input(description="A service to provision.")
+class ProvisionServiceInput:
+    """A service to provision."""
+
+    id: strawberry.ID = _field(_SERVICE)
+    idempotency_key: str | None = _optional(_KEY)
+    expected_version: int | None = _optional(_VERSION)
+
+
+@strawberry.input(description="A service to attach.")
+class AttachServiceInput:
+    """A service to attach."""
+
+    id: strawberry.ID = _field(_SERVICE)
+    idempotency_key: str | None = _optional(_KEY)
+    expected_version: int | None = _optional(_VERSION)
+
+
+@strawberry.input(description="A service to detach.")
+class DetachServiceInput:
+    """A service to detach."""
+
+    id: strawberry.ID = _field(_SERVICE)
+    idempotency_key: str | None = _optional(_KEY)
+    expected_version: int | None = _optional(_VERSION)
+
+
+@strawberry.input(description="A service and its new prefix.")
+class RenamePrefixInput:
+    """A service and its new prefix."""
+
+    id: strawberry.ID = _field(_SERVICE)
+    prefix: str = _field(_PREFIX)
+    idempotency_key: str | None = _optional(_KEY)
+    expected_version: int | None = _optional(_VERSION)
+
+
+@strawberry.input(description="A service to remove for good.")
+class RemoveServiceInput:
+    """A service to remove for good."""
+
+    id: strawberry.ID = _field(_SERVICE)
+    confirm: str | None = _optional(
+        "The text that the service shows as `confirmation`: removal destroys its data."
+    )
+    idempotency_key: str | None = _optional(_KEY)
+    expected_version: int | None = _optional(_VERSION)
+
+
+@strawberry.input(description="A service whose removal is called off.")
+class CancelRemovalInput:
+    """A service whose removal is called off."""
+
+    id: strawberry.ID = _field(_SERVICE)
+    idempotency_key: str | None = _optional(_KEY)
+    expected_version: int | None = _optional(_VERSION)
+
+
+@strawberry.input(description="A service whose removal is given up.")
+class AbandonRemovalInput:
+    """A service whose removal is given up."""
+
+    id: strawberry.ID = _field(_SERVICE)
+    reason: str = _field("Why; it is kept in the history.")
+    idempotency_key: str | None = _optional(_KEY)
+    expected_version: int | None = _optional(_VERSION)
+
+
+@strawberry.input(description="A service and whether it is protected.")
+class SetDeletionProtectionInput:
+    """A service and whether it is protected."""
+
+    id: strawberry.ID = _field(_SERVICE)
+    protected: bool = _field("Whether removal is refused.")
+    idempotency_key: str | None = _optional(_KEY)
+    expected_version: int | None = _optional(_VERSION)
+
+
+@strawberry.input(description="A service that gets new credentials.")
+class RotateCredentialsInput:
+    """A service that gets new credentials."""
+
+    id: strawberry.ID = _field(_SERVICE)
+    idempotency_key: str | None = _optional(_KEY)
+    expected_version: int | None = _optional(_VERSION)
+
+
+@strawberry.input(description="A service whose credentials are shown.")
+class RevealCredentialsInput:
+    """A service whose credentials are shown."""
+
+    id: strawberry.ID = _field(_SERVICE)
+    reason: str = _field("Why; it is kept in the history, with your name.")
+    idempotency_key: str | None = _optional(_KEY)
+    expected_version: int | None = _optional(_VERSION)
+
+
+@strawberry.input(description="An environment to deploy.")
+class DeployInput:
+    """An environment to deploy."""
+
+    environment: strawberry.ID = _field(_ENVIRONMENT)
+    expected_plan: str | None = _optional(
+        "The `digest` of the plan that you looked at; refused with PLAN_STALE if it changed."
+    )
+    idempotency_key: str | None = _optional(_KEY)
+
+
+@strawberry.input(description="A deployment to cancel.")
+class CancelDeploymentInput:
+    """A deployment to cancel."""
+
+    id: strawberry.ID = _field(_DEPLOYMENT)
+    idempotency_key: str | None = _optional(_KEY)
+
+
+@strawberry.input(description="How a deployment ended that somebody else carried out.")
+class ReportDeploymentInput:
+    """How a deployment ended that somebody else carried out."""
+
+    id: strawberry.ID = _field(_DEPLOYMENT)
+    outcome: DeploymentOutcome = _field("Whether the new configuration runs.")
+    message: str | None = _optional("What happened, for people.")
+    idempotency_key: str | None = _optional(_KEY)

@@ -1,0 +1,149 @@
+"""Mutations of projects and environments."""
+
+from app import application
+from app.application.request import Request
+from app.graphql.mutations import inputs, payloads
+from app.graphql.mutations.carrying_out import Done, given_or, json_object, mutation, uuid_of
+
+
+@mutation(
+    given=inputs.CreateProjectInput,
+    success=payloads.CreateProjectSuccess,
+    description=(
+        "Create a project, with the environments `test` and `live` and their default services."
+    ),
+)
+async def create_project(
+    use_cases: application.Application, request: Request, given: inputs.CreateProjectInput
+) -> Done:
+    """Call the use case."""
+    project_id, position = await use_cases.projects.create_project(request=request, name=given.name)
+    return Done(position, {"project": project_id})
+
+
+@mutation(
+    given=inputs.SetSubscriptionInput,
+    success=payloads.SetSubscriptionSuccess,
+    description=(
+        "Set how many units of some offerings the project may use. Fewer than are in use "
+        "is accepted: only adding is refused then."
+    ),
+)
+async def set_subscription(
+    use_cases: application.Application, request: Request, given: inputs.SetSubscriptionInput
+) -> Done:
+    """Call the use case."""
+    project_id = uuid_of(given.project, type_name="Project")
+    position = await use_cases.projects.set_subscription(
+        request=request,
+        project_id=project_id,
+        units={entry.offering: entry.units for entry in given.units},
+        expected_version=given_or(given.expected_version, None),
+    )
+    return Done(position, {"project": project_id})
+
+
+@mutation(
+    given=inputs.AddMemberInput,
+    success=payloads.AddMemberSuccess,
+    description="Give a person a role in the project, or another role.",
+)
+async def add_member(
+    use_cases: application.Application, request: Request, given: inputs.AddMemberInput
+) -> Done:
+    """Call the use case."""
+    project_id = uuid_of(given.project, type_name="Project")
+    position = await use_cases.projects.add_member(
+        request=request,
+        project_id=project_id,
+        subject=given.subject,
+        role=given.role,
+        expected_version=given_or(given.expected_version, None),
+    )
+    return Done(position, {"project": project_id})
+
+
+@mutation(
+    given=inputs.RemoveMemberInput,
+    success=payloads.RemoveMemberSuccess,
+    description="Take a person out of the project.",
+)
+async def remove_member(
+    use_cases: application.Application, request: Request, given: inputs.RemoveMemberInput
+) -> Done:
+    """Call the use case."""
+    project_id = uuid_of(given.project, type_name="Project")
+    position = await use_cases.projects.remove_member(
+        request=request,
+        project_id=project_id,
+        subject=given.subject,
+        expected_version=given_or(given.expected_version, None),
+    )
+    return Done(position, {"project": project_id})
+
+
+@mutation(
+    given=inputs.CreateEnvironmentInput,
+    success=payloads.CreateEnvironmentSuccess,
+    description="Create an environment, with its default services.",
+)
+async def create_environment(
+    use_cases: application.Application, request: Request, given: inputs.CreateEnvironmentInput
+) -> Done:
+    """Call the use case."""
+    environment_id, position = await use_cases.projects.create_environment(
+        request=request,
+        project_id=uuid_of(given.project, type_name="Project"),
+        name=given.name,
+        protected=given.protected,
+    )
+    return Done(position, {"environment": environment_id})
+
+
+@mutation(
+    given=inputs.DeleteEnvironmentInput,
+    success=payloads.DeleteEnvironmentSuccess,
+    description="Delete an environment without services. Its history stays readable.",
+)
+async def delete_environment(
+    use_cases: application.Application, request: Request, given: inputs.DeleteEnvironmentInput
+) -> Done:
+    """Call the use case."""
+    environment_id = uuid_of(given.id, type_name="Environment")
+    position = await use_cases.projects.delete_environment(
+        request=request,
+        environment_id=environment_id,
+        expected_version=given_or(given.expected_version, None),
+    )
+    return Done(position, {"environment": environment_id})
+
+
+@mutation(
+    given=inputs.ConfigureDeployerInput,
+    success=payloads.ConfigureDeployerSuccess,
+    description="Choose who carries out the deployments of an environment.",
+)
+async def configure_deployer(
+    use_cases: application.Application, request: Request, given: inputs.ConfigureDeployerInput
+) -> Done:
+    """Call the use case."""
+    environment_id = uuid_of(given.environment, type_name="Environment")
+    position = await use_cases.projects.configure_deployer(
+        request=request,
+        environment_id=environment_id,
+        deployer=given.kind,
+        settings=json_object(given.settings, path="settings") or {},
+        expected_version=given_or(given.expected_version, None),
+    )
+    return Done(position, {"environment": environment_id})
+
+
+FIELDS = [
+    create_project,
+    set_subscription,
+    add_member,
+    remove_member,
+    create_environment,
+    delete_environment,
+    configure_deployer,
+]

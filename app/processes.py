@@ -1,0 +1,134 @@
+"""The long-running commands: the API, the worker, and both in one process."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable
+
+import uvicorn
+
+from app import asgi, bootstrap, database
+from app import settings as configuration
+from app.access import tokens
+from app.work import worker
+
+Say = Callable[[str], None]
+
+_DRAIN = 3  # seconds that open requests get to end
+
+
+class PortTakenError(Exception):
+    """The API cannot listen where it should."""
+
+
+def serve(*, settings: configuration.Settings, has_worker: bool, say: Say) -> None:
+    """Serve the API until SIGINT or SIGTERM, with a worker beside it if wanted."""
+    _start_logging(settings)
+    with _listening(settings) as listener, database.available(
+        settings=settings, progress=say
+    ) as found:
+        asyncio.run(
+            _serve(settings=settings, found=found, listener=listener, has_worker=has_worker, say=say)
+        )
+
+
+def work(*, settings: configuration.Settings, say: Say) -> None:
+    """Run tasks until SIGINT or SIGTERM."""
+    _start_logging(settings)
+    with database.available(settings=settings, progress=say) as found:
+        asyncio.run(_work(settings=settings, found=found, say=say))
+
+
+async def _serve(
+    *,
+    settings: configuration.Settings,
+    found: database.Database,
+    listener: socket.socket,
+    has_worker: bool,
+    say: Say,
+) -> None:
+    async with bootstrap.assembled(settings=settings, found=found, progress=say) as parts:
+        server = uvicorn.Server(
+            uvicorn.Config(
+                asgi.create(parts),
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                timeout_graceful_shutdown=_DRAIN,
+            )
+        )
+        helper = asyncio.create_task(_run_worker(parts)) if has_worker else None
+        say(await _invitation(parts, listener))
+        try:
+            await server.serve(sockets=[listener])
+        finally:
+            if helper is not None:
+                await _stopped(helper)
+
+
+async def _work(*, settings: configuration.Settings, found: database.Database, say: Say) -> None:
+    async with bootstrap.assembled(settings=settings, found=found, progress=say) as parts:
+        helper = asyncio.create_task(_run_worker(parts))
+        loop = asyncio.get_running_loop()
+        for sign in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(sign, helper.cancel)
+        say("The worker is ready")
+        with contextlib.suppress(asyncio.CancelledError):
+            await helper
+
+
+async def _run_worker(parts: bootstrap.Parts) -> None:
+    await worker.run(queue=parts.queue, concurrency=parts.settings.worker_concurrency)
+
+
+async def _stopped(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+async def _invitation(parts: bootstrap.Parts, listener: socket.socket) -> str:
+    """Return what the person who started this wants to know: where to go, with which token."""
+    host, port = listener.getsockname()[:2]
+    address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return (
+        f"Servicebook is ready: the API at {address}/graphql\n"
+        f"Explore it: {address}/#token={await _first_token(parts)}"
+    )
+
+
+async def _first_token(parts: bootstrap.Parts) -> str:
+    """Return the administrator's token of this local run; made once, kept in a private file."""
+    file = parts.settings.token_file
+    async with parts.pool.connection() as connection:
+        if file.exists():
+            known = file.read_text("ascii").strip()
+            if await tokens.authenticate(connection=connection, token=known):
+                return known
+        token = await tokens.create(connection=connection, subject="admin", name="first token")
+    file.unlink(missing_ok=True)
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as private:
+        private.write(token + "\n")
+    return token
+
+
+@contextlib.contextmanager
+def _listening(settings: configuration.Settings):  # noqa: ANN202
+    try:
+        listener = socket.create_server((settings.host, settings.port))
+    except OSError as error:
+        raise PortTakenError(
+            f"Cannot listen on {settings.host} port {settings.port}: {error.strerror}. Choose"
+            " another with SERVICEBOOK_PORT or --port."
+        ) from error
+    with listener:
+        yield listener
+
+
+def _start_logging(settings: configuration.Settings) -> None:
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
