@@ -1,6 +1,7 @@
 """What the resolvers of one request, or of one WebSocket connection, work with."""
 
 import dataclasses
+from collections.abc import Mapping
 
 import strawberry
 
@@ -18,6 +19,8 @@ class Context:
     reader: reading.Reader
     event_log: log.EventLog
     application: application.Application
+    connection_params: Mapping[str, object] | None = None
+    """What a WebSocket client sent first."""
 
 
 Info = strawberry.Info[Context, object]
