@@ -33,7 +33,7 @@ _TENANT = "^svc_[0-9a-f]{32}$"
 class PostgresProvider:
     """Makes one database per service instance; see the module for how."""
 
-    def __init__(  # noqa: PLR0913  each names one thing about the server
+    def __init__(
         self,
         *,
         address: str,

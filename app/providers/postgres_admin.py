@@ -9,7 +9,8 @@ from uuid import UUID
 import psycopg
 from psycopg import conninfo
 
-from app.providers import contract, redaction
+from app import redaction
+from app.providers import contract
 
 Connection: TypeAlias = psycopg.AsyncConnection[tuple[object, ...]]
 T = TypeVar("T")

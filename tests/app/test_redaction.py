@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from app.providers import redaction
+from app import redaction
 
 SECRET = "Tr0ub4dor&3/x"
 

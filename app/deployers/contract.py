@@ -1,0 +1,59 @@
+"""What a deployer promises to those who call it."""
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+from uuid import UUID
+
+from domain import errors
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """A revision of an environment, to be put into effect."""
+
+    deployment_id: UUID
+    environment_id: UUID
+    environment_name: str
+    revision_number: int
+    variables: Mapping[str, str] = field(repr=False)
+
+
+class OutcomeStatus(enum.StrEnum):
+    """How a release ended, or that somebody else will tell."""
+
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    PENDING = "PENDING"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a release ended; message and output hold no secret."""
+
+    status: OutcomeStatus
+    message: str = ""
+    output: str = ""
+
+
+class Deployer(Protocol):
+    """Puts revisions into effect; the deployment's id is the idempotency key."""
+
+    async def release(self, release: Release) -> Outcome:
+        """Put the revision into effect, or answer as before if this deployment has ended.
+
+        A release that fails or is cancelled leaves the previous revision in effect.
+        """
+
+    async def observe(self, release: Release) -> Outcome | None:
+        """Tell how the release ended; None if that is not known, or not yet."""
+
+
+class DeployerSettingsError(Exception):
+    """The settings of a deployer make no sense; `problems` lists every reason."""
+
+    def __init__(self, problems: Sequence[errors.Problem]) -> None:
+        self.problems = tuple(problems)
+        lines = [f"{problem.path}: {problem.message}" for problem in self.problems]
+        super().__init__("; ".join(lines))
