@@ -105,6 +105,28 @@ async def prepare(*, conninfo: str, progress: Progress) -> None:
         progress(f"Built the read models: {len(rebuilt)} tables")
 
 
+async def rebuild_read_models(*, conninfo: str, progress: rebuild.Progress) -> None:
+    """Make all read models anew from the log, beside the live ones."""
+    async with psycopg_pool.AsyncConnectionPool(conninfo, min_size=1, open=False) as pool:
+        await rebuild.rebuild(
+            pool=pool,
+            projections=projections.PROJECTIONS,
+            journals=projections.JOURNALS,
+            progress=progress,
+        )
+
+
+async def rotate_keys(
+    *, settings: configuration.Settings, found: database.Database, progress: Progress
+) -> int:
+    """Make a new primary key and seal all credentials with it; return how many."""
+    await prepare(conninfo=found.ledger_dsn, progress=progress)
+    keys = key_ring.KeyRing.open(settings.keyring_file)
+    keys.rotate()
+    async with _pool(settings, found) as pool:
+        return await secrets.Vault(pool=pool, keys=keys).rewrap()
+
+
 def _pool(
     settings: configuration.Settings, found: database.Database
 ) -> psycopg_pool.AsyncConnectionPool[Any]:

@@ -1,20 +1,25 @@
 """The commands of `servicebook`."""
 
 import asyncio
+import dataclasses
+import sys
 from typing import Any
 
 import click
 import psycopg
 
-from app import database, embedded, migrations
+from app import asgi, bootstrap, catalogue, database, embedded, key_ring, migrations, processes
 from app import settings as configuration
 from app.access import tokens
 
 _ANTICIPATED = (
+    catalogue.CatalogueError,
     configuration.SettingsError,
     database.DatabaseError,
     embedded.EmbeddedError,
+    key_ring.SecretsError,
     migrations.MigrationError,
+    processes.PortTakenError,
 )
 
 
@@ -30,6 +35,68 @@ class _Commands(click.Group):
 @click.version_option(package_name="servicebook")
 def main() -> None:
     """Keep the services of applications: provision, attach, deploy, remove."""
+
+
+@main.command()
+@click.option("--host", help="The address to listen on, instead of SERVICEBOOK_HOST.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), help="Likewise, instead of SERVICEBOOK_PORT."
+)
+@click.option("--no-worker", is_flag=True, help="Run no tasks here: `servicebook worker` does.")
+def serve(host: str | None, port: int | None, *, no_worker: bool) -> None:
+    """Serve the API, with a worker beside it, until Ctrl-C or SIGTERM."""
+    found = configuration.load()
+    chosen = dataclasses.replace(
+        found,
+        host=found.host if host is None else host,
+        port=found.port if port is None else port,
+    )
+    processes.serve(settings=chosen, has_worker=not no_worker, say=_say)
+
+
+@main.command()
+def worker() -> None:
+    """Run the tasks that provision, deploy and remove, until Ctrl-C or SIGTERM."""
+    processes.work(settings=configuration.load(), say=_say)
+
+
+@main.command()
+def rebuild() -> None:
+    """Make the read models anew from the log, while everything goes on."""
+    with database.available(settings=configuration.load(), progress=_say) as found:
+        asyncio.run(_rebuild(found.ledger_dsn))
+
+
+async def _rebuild(dsn: str) -> None:
+    await bootstrap.prepare(conninfo=dsn, progress=_say)
+    with click.progressbar(length=1, label="Reading events", file=sys.stderr) as bar:
+
+        def show(position: int, head: int) -> None:
+            bar.length = max(head, 1)
+            bar.update(position - bar.pos)
+
+        await bootstrap.rebuild_read_models(conninfo=dsn, progress=show)
+    _say("The read models are new")
+
+
+@main.command()
+def schema() -> None:
+    """Print the GraphQL schema."""
+    click.echo(asgi.sdl(), nl=False)
+
+
+@main.group()
+def keys() -> None:
+    """Manage the keys that seal credentials."""
+
+
+@keys.command()
+def rotate() -> None:
+    """Make a new key, and seal all credentials with it; old copies of the ring stay readable."""
+    found = configuration.load()
+    with database.available(settings=found, progress=_say) as available:
+        count = asyncio.run(bootstrap.rotate_keys(settings=found, found=available, progress=_say))
+    _say(f"Sealed {count} credentials with the new key; back up {found.keyring_file}")
 
 
 @main.command()

@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import uvicorn
 
@@ -27,11 +27,14 @@ class PortTakenError(Exception):
 def serve(*, settings: configuration.Settings, has_worker: bool, say: Say) -> None:
     """Serve the API until SIGINT or SIGTERM, with a worker beside it if wanted."""
     _start_logging(settings)
-    with _listening(settings) as listener, database.available(
-        settings=settings, progress=say
-    ) as found:
+    with (
+        _listening(settings) as listener,
+        database.available(settings=settings, progress=say) as found,
+    ):
         asyncio.run(
-            _serve(settings=settings, found=found, listener=listener, has_worker=has_worker, say=say)
+            _serve(
+                settings=settings, found=found, listener=listener, has_worker=has_worker, say=say
+            )
         )
 
 
@@ -116,7 +119,7 @@ async def _first_token(parts: bootstrap.Parts) -> str:
 
 
 @contextlib.contextmanager
-def _listening(settings: configuration.Settings):  # noqa: ANN202
+def _listening(settings: configuration.Settings) -> Iterator[socket.socket]:
     try:
         listener = socket.create_server((settings.host, settings.port))
     except OSError as error:

@@ -61,7 +61,7 @@ def mutation(*, given: type, success: type, description: str) -> Callable[[Comma
         resolve.__name__ = command.__name__
         resolve.__annotations__ |= {
             "input": Annotated[given, strawberry.argument(description="What to do.")],
-            "return": result,
+            "return": result | None,  # null if it broke, so that its siblings are still told
         }
         return strawberry.mutation(resolver=resolve, description=description)
 
