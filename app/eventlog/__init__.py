@@ -7,6 +7,7 @@ mapper       events as canonical JSON; the stock eventsourcing library uses it t
 writer       one writer per process: takes what waits into one transaction, and tries again
 transaction  what that transaction looks at and stores
 draft        which commands it accepts, and what they come to; no database
+reading      events from the rows of the log
 projecting   read models: the fold of a batch, and its tables
 tables       the SQL of a table, from its description
 rebuild      read models made anew beside the live ones, and swapped in

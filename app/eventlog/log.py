@@ -11,10 +11,9 @@ from typing import Any, Self
 from uuid import UUID
 
 import psycopg_pool
-from eventsourcing import persistence
 
 from app.eventlog import command as commands
-from app.eventlog import connections, draft, hints, mapper, projecting, transaction, writer
+from app.eventlog import connections, draft, hints, mapper, projecting, reading, transaction, writer
 from domain import events
 from projections import projection
 
@@ -33,17 +32,6 @@ _LOAD = """
     FROM ledger.head LEFT JOIN ledger.events AS e
         ON e.originator_id = ANY(%(ids)s) AND e.position <= coalesce(%(until)s, head.position)
     ORDER BY e.originator_id, e.originator_version
-"""
-_READ = """
-    SELECT position, originator_id, originator_version, topic, state::text,
-        event_id, command_id, metadata, recorded_at
-    FROM ledger.events WHERE position > %(after)s ORDER BY position LIMIT %(limit)s
-"""
-_READ_ONE = """
-    SELECT position, originator_id, originator_version, topic, state::text,
-        event_id, command_id, metadata, recorded_at
-    FROM ledger.events WHERE originator_id = %(originator_id)s AND position > %(after)s
-    ORDER BY originator_version LIMIT %(limit)s
 """
 
 
@@ -132,7 +120,7 @@ class EventLog:
         found: dict[UUID, list[events.Event]] = {}
         for _, _, originator_id, version, topic, state in rows:
             if originator_id is not None:
-                event = self._event(originator_id, version, topic, state)
+                event = reading.event(self._mapper, originator_id, version, topic, state)
                 found.setdefault(originator_id, []).append(event)
         position, now = rows[0][:2]
         return History(
@@ -146,12 +134,16 @@ class EventLog:
     ) -> list[projection.RecordedEvent]:
         """Return the next events after a position, of one aggregate or of all."""
 
-        async def work(connection: connections.Connection) -> list[tuple[Any, ...]]:
-            values = {"after": after, "limit": limit, "originator_id": originator_id}
-            statement = _READ if originator_id is None else _READ_ONE
-            return await (await connection.execute(statement, values)).fetchall()
+        async def work(connection: connections.Connection) -> list[projection.RecordedEvent]:
+            return await reading.read(
+                connection,
+                event_mapper=self._mapper,
+                after=after,
+                limit=limit,
+                originator_id=originator_id,
+            )
 
-        return [self._recorded(row) for row in await self._connections.run(work)]
+        return await self._connections.run(work)
 
     async def follow(self, *, after: int) -> AsyncIterator[projection.RecordedEvent]:
         """Yield every event after a position in order, for ever; lost connections included."""
@@ -169,13 +161,7 @@ class EventLog:
 
     async def head(self) -> int:
         """Return the last position, 0 if there is none."""
-
-        async def work(connection: connections.Connection) -> int:
-            cursor = await connection.execute("SELECT position FROM ledger.head")
-            [(position,)] = await cursor.fetchall()
-            return int(position)
-
-        return await self._connections.run(work)
+        return await self._connections.run(reading.head)
 
     async def _read_patiently(self, after: int) -> list[projection.RecordedEvent]:
         try:
@@ -183,22 +169,3 @@ class EventLog:
         except commands.LogUnavailableError:
             _logger.warning("cannot read the log after %d; following goes on later", after)
             return []
-
-    def _event(self, originator_id: UUID, version: int, topic: str, state: str) -> events.Event:
-        stored = persistence.StoredEvent(originator_id, version, topic, state.encode())
-        return self._mapper.to_domain_event(stored)
-
-    def _recorded(self, row: tuple[Any, ...]) -> projection.RecordedEvent:
-        position, originator_id, version, topic, state, event_id, command_id, metadata, at = row
-        causation_id = metadata.get("causation_id")
-        return projection.RecordedEvent(
-            position=position,
-            event=self._event(originator_id, version, topic, state),
-            event_id=event_id,
-            command_id=command_id,
-            actor=metadata["actor"],
-            correlation_id=UUID(metadata["correlation_id"]),
-            causation_id=None if causation_id is None else UUID(causation_id),
-            reason=metadata.get("reason"),
-            recorded_at=at.astimezone(UTC),
-        )

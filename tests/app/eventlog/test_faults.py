@@ -1,0 +1,235 @@
+import asyncio
+import contextlib
+import itertools
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import psycopg_pool
+import pytest
+
+from app.eventlog import command, log
+from domain import events
+from projections import projection
+
+pytestmark = pytest.mark.anyio
+
+NewCommand = Callable[..., command.Command]
+NewMember = Callable[..., events.MemberAdded]
+
+KILL = (
+    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
+
+
+def no_tasks(_: projection.RecordedEvent) -> Sequence[Any]:
+    return []
+
+
+async def write_streams(
+    event_log: log.EventLog, new_command: NewCommand, member: NewMember, count: int
+) -> dict[UUID, command.Receipt]:
+    """Record `count` commands on one aggregate and return the acknowledged ones."""
+    aggregate_id, acknowledged = uuid4(), {}
+    for version in range(1, count + 1):
+        asked = new_command()
+        acknowledged[asked.id] = await event_log.append(
+            command=asked, events=[member(aggregate_id, version)]
+        )
+    return acknowledged
+
+
+async def recorded_events(database: str) -> list[tuple[Any, ...]]:
+    async with await psycopg.AsyncConnection.connect(database) as connection:
+        cursor = await connection.execute(
+            "SELECT position, recorded_at, command_id FROM ledger.events ORDER BY position"
+        )
+        return await cursor.fetchall()
+
+
+async def test_positions_have_no_gap_and_time_rises_under_many_writers(
+    pool: psycopg_pool.AsyncConnectionPool[Any],
+    event_log: log.EventLog,
+    new_command: NewCommand,
+    member: NewMember,
+    database: str,
+) -> None:
+    async with log.EventLog(
+        pool=pool, projections=[], journals=[], policies=no_tasks
+    ) as other_process:
+        writers = [event_log, other_process] * 8
+
+        await asyncio.gather(*(write_streams(each, new_command, member, 25) for each in writers))
+
+    rows = await recorded_events(database)
+    assert [row[0] for row in rows] == list(range(1, 16 * 25 + 1))
+    assert all(before[1] < after[1] for before, after in itertools.pairwise(rows))
+
+
+async def test_two_writers_of_one_version_cannot_both_win(
+    pool: psycopg_pool.AsyncConnectionPool[Any],
+    event_log: log.EventLog,
+    new_command: NewCommand,
+    member: NewMember,
+) -> None:
+    aggregate_id = uuid4()
+    async with log.EventLog(pool=pool, projections=[], journals=[], policies=no_tasks) as other:
+        outcomes = await asyncio.gather(
+            *(
+                each.append(command=new_command(), events=[member(aggregate_id, 1)])
+                for each in [event_log, other] * 5
+            ),
+            return_exceptions=True,
+        )
+
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == (
+        ["Receipt"] + ["VersionConflictError"] * 9
+    )
+
+
+async def test_killed_backends_lose_and_double_nothing(
+    event_log: log.EventLog, new_command: NewCommand, member: NewMember, database: str
+) -> None:
+    kills = 0
+
+    async def kill() -> None:
+        nonlocal kills
+        while True:
+            async with await psycopg.AsyncConnection.connect(
+                database, autocommit=True
+            ) as connection:
+                [(killed,)] = await (await connection.execute(KILL)).fetchall()
+                kills += killed
+            await asyncio.sleep(0.02)
+
+    killer = asyncio.create_task(kill())
+    try:
+        acknowledged: dict[UUID, command.Receipt] = {}
+        for written in await asyncio.gather(
+            *(write_streams(event_log, new_command, member, 30) for _ in range(8))
+        ):
+            acknowledged |= written
+    finally:
+        killer.cancel()
+        await asyncio.wait([killer])
+
+    assert kills > 3
+    rows = await recorded_events(database)
+    assert [row[0] for row in rows] == list(range(1, 8 * 30 + 1))
+    assert {row[2]: row[0] for row in rows} == {
+        command_id: receipt.first_position for command_id, receipt in acknowledged.items()
+    }
+
+
+class Gate:
+    """A proxy before the server that can stop passing bytes without closing anything."""
+
+    def __init__(self, socket_path: str) -> None:
+        self._socket_path = socket_path
+        self._writers: list[asyncio.StreamWriter] = []
+        self.is_open = asyncio.Event()
+        self.is_open.set()
+
+    @contextlib.asynccontextmanager
+    async def serving(self) -> AsyncIterator[int]:
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        try:
+            yield server.sockets[0].getsockname()[1]
+        finally:
+            server.close()
+            self.is_open.set()
+            for writer in self._writers:
+                writer.close()
+                with contextlib.suppress(ConnectionError):
+                    await writer.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_unix_connection(self._socket_path)
+        self._writers += [writer, far_writer]
+        await asyncio.gather(self._pass(reader, far_writer), self._pass(far_reader, writer))
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(65536):
+                await self.is_open.wait()
+                writer.write(data)
+        writer.close()
+
+
+async def test_silent_server_is_given_up_in_time_and_found_again(
+    database: str, new_command: NewCommand, member: NewMember
+) -> None:
+    parts = psycopg.conninfo.conninfo_to_dict(database)
+    gate = Gate(f"{parts['host']}/.s.PGSQL.{parts.get('port', 5432)}")
+    async with gate.serving() as port:
+        reached = psycopg.conninfo.make_conninfo(database, host="127.0.0.1", port=port)
+        async with (
+            psycopg_pool.AsyncConnectionPool(
+                reached, min_size=1, max_size=2, open=False, reconnect_timeout=0.5
+            ) as pool,
+            log.EventLog(
+                pool=pool, projections=[], journals=[], policies=no_tasks, seconds=0.5
+            ) as event_log,
+        ):
+            asked, aggregate_id = new_command(), uuid4()
+            await event_log.append(command=new_command(), events=[member(aggregate_id, 1)])
+            gate.is_open.clear()
+            started = time.monotonic()
+
+            with pytest.raises(command.LogUnavailableError):
+                await event_log.append(command=asked, events=[member(aggregate_id, 2)])
+            with pytest.raises(command.LogUnavailableError):
+                await event_log.load(aggregate_id)
+            took = time.monotonic() - started
+            gate.is_open.set()
+            receipt = await _until_available(event_log, asked, member(aggregate_id, 2))
+
+            assert took < 4
+            assert (receipt.first_position, receipt.last_position) == (2, 2)
+            assert len((await event_log.load(aggregate_id)).events[aggregate_id]) == 2
+
+
+async def _until_available(
+    event_log: log.EventLog, asked: command.Command, event: events.Event
+) -> command.Receipt:
+    async with asyncio.timeout(10):
+        while True:
+            with contextlib.suppress(command.LogUnavailableError):
+                return await event_log.append(command=asked, events=[event])
+
+
+async def test_unreachable_server_is_said_to_be_unavailable(
+    tmp_path: Any, new_command: NewCommand, member: NewMember
+) -> None:
+    async with (
+        psycopg_pool.AsyncConnectionPool(
+            f"host={tmp_path} user=nobody dbname=none", min_size=0, max_size=1, open=False
+        ) as pool,
+        log.EventLog(
+            pool=pool, projections=[], journals=[], policies=no_tasks, seconds=0.3
+        ) as event_log,
+    ):
+        with pytest.raises(command.LogUnavailableError) as refused:
+            await event_log.append(command=new_command(), events=[member(uuid4(), 1)])
+        with pytest.raises(command.LogUnavailableError):
+            await event_log.head()
+
+    assert refused.value.code == "UNAVAILABLE"
+
+
+async def test_caller_that_leaves_does_not_stop_the_write(
+    event_log: log.EventLog, new_command: NewCommand, member: NewMember
+) -> None:
+    asked = new_command()
+    caller = asyncio.create_task(event_log.append(command=asked, events=[member(uuid4(), 1)]))
+    await asyncio.sleep(0)
+    caller.cancel()
+    await asyncio.wait([caller])
+
+    receipt = await event_log.append(command=new_command(), events=[member(uuid4(), 1)])
+
+    assert await event_log.head() == receipt.last_position
+    assert caller.cancelled()

@@ -1,0 +1,118 @@
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import psycopg_pool
+import pytest
+
+from app.eventlog import command, log
+from domain import events
+from projections import projection
+
+pytestmark = pytest.mark.anyio
+
+NewCommand = Callable[..., command.Command]
+NewMember = Callable[..., events.MemberAdded]
+
+LISTENERS = (
+    "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'"
+)
+
+
+async def take(event_log: log.EventLog, *, after: int, count: int) -> list[int]:
+    positions: list[int] = []
+    async with contextlib.aclosing(event_log.follow(after=after)) as followed:
+        async for recorded in followed:
+            positions.append(recorded.position)
+            if len(positions) == count:
+                break
+    return positions
+
+
+async def write(
+    event_log: log.EventLog, new_command: NewCommand, member: NewMember, count: int
+) -> None:
+    aggregate_id = uuid4()
+    for version in range(1, count + 1):
+        await event_log.append(command=new_command(), events=[member(aggregate_id, version)])
+
+
+async def listeners(database: str) -> list[int]:
+    async with await psycopg.AsyncConnection.connect(database) as connection:
+        return [pid for (pid,) in await (await connection.execute(LISTENERS)).fetchall()]
+
+
+async def until(database: str, count: int) -> list[int]:
+    async with asyncio.timeout(10):
+        while len(found := await listeners(database)) != count:
+            await asyncio.sleep(0.01)
+    return found
+
+
+async def test_follower_catches_up_and_goes_on_without_hole_or_repeat(
+    event_log: log.EventLog, new_command: NewCommand, member: NewMember
+) -> None:
+    await write(event_log, new_command, member, 30)
+    late = asyncio.create_task(take(event_log, after=10, count=20 + 8 * 25))
+    early = asyncio.create_task(take(event_log, after=0, count=30 + 8 * 25))
+
+    await asyncio.gather(*(write(event_log, new_command, member, 25) for _ in range(8)))
+
+    async with asyncio.timeout(20):
+        assert await early == list(range(1, 231))
+        assert await late == list(range(11, 231))
+
+
+async def test_follower_hears_of_another_process(
+    pool: psycopg_pool.AsyncConnectionPool[Any],
+    event_log: log.EventLog,
+    new_command: NewCommand,
+    member: NewMember,
+    database: str,
+) -> None:
+    def nothing(_: projection.RecordedEvent) -> Sequence[Any]:
+        return []
+
+    follower = asyncio.create_task(take(event_log, after=0, count=1))
+    await until(database, 1)
+    async with log.EventLog(pool=pool, projections=[], journals=[], policies=nothing) as other:
+        await write(other, new_command, member, 1)
+
+    async with asyncio.timeout(5):
+        assert await follower == [1]
+
+
+async def test_followers_share_one_listener_and_leave_none(
+    event_log: log.EventLog, database: str
+) -> None:
+    followers = [asyncio.create_task(take(event_log, after=0, count=1)) for _ in range(10)]
+    await until(database, 1)
+
+    for follower in followers:
+        follower.cancel()
+    await asyncio.wait(followers)
+
+    assert await until(database, 0) == []
+    assert all(follower.cancelled() for follower in followers)
+
+
+async def test_follower_survives_a_lost_connection(
+    event_log: log.EventLog, new_command: NewCommand, member: NewMember, database: str
+) -> None:
+    follower = asyncio.create_task(take(event_log, after=0, count=4))
+    [lost] = await until(database, 1)
+    await write(event_log, new_command, member, 2)
+    async with await psycopg.AsyncConnection.connect(database, autocommit=True) as connection:
+        await connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+    await write(event_log, new_command, member, 2)
+
+    async with asyncio.timeout(10):
+        assert await follower == [1, 2, 3, 4]
+    assert lost not in await listeners(database)

@@ -1,0 +1,269 @@
+import asyncio
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import psycopg_pool
+import pytest
+from psycopg import sql
+
+import projections
+from app.eventlog import command, log, rebuild, tables
+from domain import events, values
+from projections import projection
+
+pytestmark = pytest.mark.anyio
+
+NewCommand = Callable[..., command.Command]
+NewMember = Callable[..., events.MemberAdded]
+Pool = psycopg_pool.AsyncConnectionPool[Any]
+
+STORIES: list[list[type[events.Event]]] = [
+    [
+        events.ProjectCreated,
+        events.MemberAdded,
+        events.SubscriptionChanged,
+        events.EnvironmentListed,
+        events.UnitTaken,
+    ],
+    [
+        events.EnvironmentCreated,
+        events.EnvironmentPrefixTaken,
+        events.EnvironmentDeploymentStarted,
+        events.EnvironmentDeploymentEnded,
+        events.EnvironmentDeployerConfigured,
+    ],
+    [
+        events.ServiceAdded,
+        events.ServiceProvisioningStarted,
+        events.ServiceOperationDelayed,
+        events.ServiceProvisioned,
+        events.ServiceDeploymentJoined,
+        events.ServiceAttached,
+        events.ServiceUpdateStarted,
+        events.ServiceUpdated,
+        events.ServicePrefixRenamed,
+        events.ServiceDetachmentRequested,
+    ],
+    [
+        events.DeploymentStarted,
+        events.DeploymentStepStarted,
+        events.DeploymentConfigured,
+        events.DeploymentSucceeded,
+    ],
+]
+
+
+async def contents(database: str, table: projection.Table) -> list[tuple[Any, ...]]:
+    statement = sql.SQL("SELECT * FROM {} ORDER BY {}").format(
+        sql.Identifier(tables.LIVE, table.name),
+        sql.SQL(", ").join(map(sql.Identifier, table.primary_key)),
+    )
+    async with await psycopg.AsyncConnection.connect(database) as connection:
+        return await (await connection.execute(statement)).fetchall()
+
+
+async def shape(database: str) -> list[tuple[Any, ...]]:
+    """Columns and indexes of the schema, as PostgreSQL tells them."""
+    async with await psycopg.AsyncConnection.connect(database) as connection:
+        columns = await connection.execute(
+            "SELECT table_name, column_name, udt_name, is_nullable FROM information_schema.columns "
+            "WHERE table_schema = 'read' ORDER BY table_name, ordinal_position"
+        )
+        indexes = await connection.execute(
+            "SELECT tablename, indexname, indexdef FROM pg_indexes "
+            "WHERE schemaname = 'read' ORDER BY indexname"
+        )
+        return [*await columns.fetchall(), *await indexes.fetchall()]
+
+
+async def write(
+    event_log: log.EventLog, new_command: NewCommand, member: NewMember, *, streams: int
+) -> None:
+    async def one_stream(number: int) -> None:
+        aggregate_id = uuid4()
+        for version in range(1, 7):
+            event: events.Event = member(aggregate_id, version, subject=f"person-{number}")
+            if version == 6 and number % 3 == 0:
+                event = events.MemberRemoved(
+                    originator_id=aggregate_id,
+                    originator_version=version,
+                    timestamp=event.timestamp,
+                    subject="everybody",
+                )
+            await event_log.append(command=new_command(), events=[event])
+
+    await asyncio.gather(*(one_stream(number) for number in range(streams)))
+
+
+@pytest.mark.parametrize(
+    ("batch", "cached_rows", "short_way"), [(5000, 10000, 500), (7, 10000, 500), (7, 5, 20)]
+)
+async def test_rebuilt_rows_equal_the_live_ones(  # noqa: PLR0913  fixtures
+    pool: Pool,
+    event_log: log.EventLog,
+    new_command: NewCommand,
+    member: NewMember,
+    database: str,
+    tallies: projection.Projection,
+    entries: projection.Journal,
+    monkeypatch: pytest.MonkeyPatch,
+    batch: int,
+    cached_rows: int,
+    short_way: int,
+) -> None:
+    monkeypatch.setattr(rebuild, "_BATCH", batch)
+    monkeypatch.setattr(rebuild, "_CACHED_ROWS", cached_rows)
+    monkeypatch.setattr(rebuild, "_SHORT_WAY", short_way)
+    await write(event_log, new_command, member, streams=30)
+    live = [await contents(database, model.table) for model in (tallies, entries)]
+    before = await shape(database)
+    told: list[tuple[int, int]] = []
+
+    await rebuild.rebuild(
+        pool=pool,
+        projections=[tallies],
+        journals=[entries],
+        progress=lambda position, head: told.append((position, head)),
+    )
+
+    assert [await contents(database, model.table) for model in (tallies, entries)] == live
+    assert await shape(database) == before
+    assert len(live[0]) == 40
+    assert told[-1] == (180, 180)
+
+
+async def test_commands_go_on_during_a_rebuild(
+    pool: Pool,
+    event_log: log.EventLog,
+    new_command: NewCommand,
+    member: NewMember,
+    database: str,
+    tallies: projection.Projection,
+    entries: projection.Journal,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rebuild, "_BATCH", 20)
+    await write(event_log, new_command, member, streams=10)
+    writing = asyncio.create_task(write(event_log, new_command, member, streams=40))
+
+    rebuilds = 0
+    while not writing.done():
+        await rebuild.rebuild(pool=pool, projections=[tallies], journals=[entries])
+        rebuilds += 1
+    await writing
+
+    live = [await contents(database, model.table) for model in (tallies, entries)]
+    await rebuild.rebuild(pool=pool, projections=[tallies], journals=[entries])
+    assert [await contents(database, model.table) for model in (tallies, entries)] == live
+    assert rebuilds > 1
+    assert await event_log.head() == 300
+
+
+async def test_swap_gives_way_to_a_reader_that_holds_the_table(
+    pool: Pool,
+    event_log: log.EventLog,
+    new_command: NewCommand,
+    member: NewMember,
+    database: str,
+    tallies: projection.Projection,
+    entries: projection.Journal,
+) -> None:
+    await write(event_log, new_command, member, streams=3)
+    live = await contents(database, tallies.table)
+    async with await psycopg.AsyncConnection.connect(database) as reader:
+        await reader.execute("SELECT 1 FROM read.tallies")
+        rebuilding = asyncio.create_task(
+            rebuild.rebuild(pool=pool, projections=[tallies], journals=[entries])
+        )
+        await _until_somebody_waits_for_a_lock(database)
+
+        receipt = await event_log.append(
+            command=new_command(), events=[member(uuid4(), 1, subject="meanwhile")]
+        )
+        await reader.rollback()
+
+    await rebuilding
+
+    assert receipt.last_position == 19
+    assert len(await contents(database, tallies.table)) == len(live) + 2
+
+
+async def _until_somebody_waits_for_a_lock(database: str) -> None:
+    async with (
+        asyncio.timeout(10),
+        await psycopg.AsyncConnection.connect(database, autocommit=True) as connection,
+    ):
+        waiting = 0
+        while not waiting:
+            cursor = await connection.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            [(waiting,)] = await cursor.fetchall()
+
+
+async def test_start_up_makes_what_is_missing_or_has_another_version(
+    pool: Pool,
+    event_log: log.EventLog,
+    new_command: NewCommand,
+    member: NewMember,
+    database: str,
+    tallies: Any,
+    entries: Any,
+) -> None:
+    models: dict[str, Any] = {"pool": pool, "projections": [tallies], "journals": [entries]}
+    await write(event_log, new_command, member, streams=3)
+    assert await rebuild.ensure_tables(**models) == []
+
+    entries.version = 2
+    assert await rebuild.ensure_tables(**models) == ["tallies", "tally_entries"]
+
+    assert await rebuild.ensure_tables(**models) == []
+    assert len(await contents(database, tallies.table)) == 4
+
+
+async def test_processes_that_start_together_make_each_table_once(
+    pool: Pool, tallies: projection.Projection, entries: projection.Journal, database: str
+) -> None:
+    made = await asyncio.gather(
+        *(
+            rebuild.ensure_tables(pool=pool, projections=[tallies], journals=[entries])
+            for _ in range(3)
+        )
+    )
+
+    assert sorted(made) == [[], [], ["tallies", "tally_entries"]]
+    assert await contents(database, tallies.table) == []
+
+
+async def test_read_models_of_the_product_are_made_and_rebuilt(
+    pool: Pool,
+    new_command: NewCommand,
+    database: str,
+    sample: Callable[[type[events.Event]], events.Event],
+) -> None:
+    def nothing(_: projection.RecordedEvent) -> Sequence[Any]:
+        return []
+
+    models: dict[str, Any] = {
+        "projections": projections.PROJECTIONS,
+        "journals": projections.JOURNALS,
+    }
+    await rebuild.ensure_tables(pool=pool, **models)
+    made = [model.table for key in models for model in models[key]]
+    async with log.EventLog(pool=pool, policies=nothing, **models) as event_log:
+        for story in STORIES * 3:
+            aggregate_id = uuid4()
+            for version, event_class in enumerate(story, start=1):
+                event = dataclasses.replace(
+                    sample(event_class), originator_id=aggregate_id, originator_version=version
+                )
+                if isinstance(event, events.EnvironmentDeploymentEnded):
+                    event = dataclasses.replace(event, status=values.DeploymentStatus.SUCCEEDED)
+                await event_log.append(command=new_command(), events=[event])
+    live = {table.name: await contents(database, table) for table in made}
+
+    await rebuild.rebuild(pool=pool, **models)
+
+    assert {table.name: await contents(database, table) for table in made} == live
+    assert all(live.values()), [name for name, rows in live.items() if not rows]
