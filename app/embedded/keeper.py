@@ -49,7 +49,7 @@ class Keeper(threading.Thread):
         while not self._stopping.is_set():
             try:
                 self._keep()
-            except (clusters.EmbeddedError, OSError, psycopg.Error) as error:
+            except Exception as error:  # noqa: BLE001  whoever waits for the address must hear of it
                 if not self._address.done():
                     self._address.set_exception(_explained(error))
                     return
@@ -57,7 +57,7 @@ class Keeper(threading.Thread):
                 self._stopping.wait(1)
 
     def _keep(self) -> None:
-        self._data.parent.mkdir(parents=True, exist_ok=True)
+        self._data.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
         with clusters.lock_file(self._data).open("a") as lock:
             self._share_until_owner(lock)
             if not self._stopping.is_set():
@@ -106,8 +106,8 @@ def _acquired(lock: IO[str]) -> bool:
     return True
 
 
-def _explained(error: Exception) -> clusters.EmbeddedError:
-    if isinstance(error, clusters.EmbeddedError):
+def _explained(error: Exception) -> Exception:
+    if not isinstance(error, (OSError, psycopg.Error)):
         return error
     explained = clusters.EmbeddedError(f"PostgreSQL cannot be started: {error}")
     explained.__cause__ = error

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 
 from psycopg import pq
 
@@ -17,6 +18,7 @@ from app.embedded import cluster as clusters
 _TICK = 0.02  # seconds between two looks at a server that is on its way
 _PATIENCE = 30  # seconds before a stop is asked for less politely
 _LOG_TAIL = 2000
+_LARGE_LOG = 10_000_000  # bytes
 _PID_FILE = "postmaster.pid"
 
 
@@ -36,9 +38,11 @@ def start(cluster: clusters.Cluster, settings: Mapping[str, str]) -> subprocess.
         "max_connections": "200",
         "timezone": "UTC",
         "log_timezone": "UTC",
+        "log_checkpoints": "off",
+        "log_min_error_statement": "panic",  # the text of a statement may hold a secret
     } | dict(settings)
     arguments = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
-    with cluster.log.open("ab") as log:
+    with _opened_log(cluster.log) as log:
         return subprocess.Popen(  # noqa: S603  our own program and arguments
             cluster.command("postgres", "-D", str(cluster.directory), *arguments),
             stdin=subprocess.DEVNULL,
@@ -88,6 +92,12 @@ def end_leftovers(cluster: clusters.Cluster) -> None:
     if alive := _processes(cluster.directory):
         raise clusters.EmbeddedError(f"PostgreSQL processes that do not end: {alive}")
     _forget_foreign_processes(cluster)
+
+
+def _opened_log(path: Path) -> IO[bytes]:
+    if path.exists() and path.stat().st_size > _LARGE_LOG:
+        path.replace(path.with_name(f"{path.name}.old"))
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
 
 
 def _signal_all(directory: Path, number: signal.Signals) -> None:

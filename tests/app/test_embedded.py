@@ -17,11 +17,13 @@ import pytest
 
 from app import embedded
 
-HOLD = """
+# Nobody pulls a plug here: what the kernel has was written, and tests need not wait for the disk.
+NO_SYNC = {"fsync": "off"}
+HOLD = f"""
 import json, sys
 from pathlib import Path
 from app import embedded
-with embedded.running(data=Path(sys.argv[1])) as address:
+with embedded.running(data=Path(sys.argv[1]), settings={NO_SYNC}) as address:
     print(json.dumps([address.dsn("servicebook"), address.port]), flush=True)
     sys.stdin.read()
 """
@@ -35,6 +37,10 @@ on_linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc"
 def data(directory: Path) -> Iterator[Path]:
     yield directory / "postgres"
     eventually(lambda: not servers(directory / "postgres"))
+
+
+def running(data: Path) -> contextlib.AbstractContextManager[embedded.Address]:
+    return embedded.running(data=data, settings=NO_SYNC)
 
 
 class Holder:
@@ -147,7 +153,7 @@ def test_killed_holder_leaves_no_server_and_loses_nothing(data: Path) -> None:
         holder.process.wait()
 
         eventually(lambda: not servers(data))
-    with embedded.running(data=data) as address:
+    with running(data) as address:
         assert rows(address.dsn("servicebook")) == [("committed",)]
 
 
@@ -157,12 +163,12 @@ def test_start_right_after_a_kill_waits_for_the_old_server(data: Path) -> None:
         commit_row(holder.dsn())
 
         holder.process.kill()
-        with embedded.running(data=data) as address:
+        with running(data) as address:
             assert rows(address.dsn("servicebook")) == [("committed",)]
 
 
 def test_killed_postmaster_is_started_again(data: Path) -> None:
-    with embedded.running(data=data) as address:
+    with running(data) as address:
         dsn = address.dsn("servicebook")
         commit_row(dsn)
         killed = postmaster(data)
@@ -181,27 +187,27 @@ def test_killed_holder_and_postmaster_lose_nothing(data: Path) -> None:
         os.kill(postmaster(data), signal.SIGKILL)
         holder.process.kill()
 
-        with embedded.running(data=data) as address:
+        with running(data) as address:
             assert rows(address.dsn("servicebook")) == [("committed",)]
 
 
 def test_pid_that_now_belongs_to_another_program_is_no_obstacle(data: Path) -> None:
-    with embedded.running(data=data) as address:
+    with running(data) as address:
         commit_row(address.dsn("servicebook"))
     (data / "postmaster.pid").write_text(f"{os.getpid()}\n{data}\n1\n5432\n\n\n")
 
-    with embedded.running(data=data) as address:
+    with running(data) as address:
         assert rows(address.dsn("servicebook")) == [("committed",)]
 
 
 def test_pid_of_another_cluster_is_no_obstacle(data: Path) -> None:
-    with embedded.running(data=data):
+    with running(data):
         pass
-    with embedded.running(data=data.with_name("other")) as other:
+    with running(data.with_name("other")) as other:
         record = data.with_name("other") / "postmaster.pid"
         shutil.copy(record, data / "postmaster.pid")
 
-        with embedded.running(data=data) as address:
+        with running(data) as address:
             assert address.port != other.port
         assert answer(other.dsn("servicebook"))
 
@@ -211,9 +217,22 @@ def test_interrupted_initialisation_is_done_again(data: Path) -> None:
     half.mkdir()
     (half / "PG_VERSION").write_text("18\n")
 
-    with embedded.running(data=data) as address:
+    with running(data) as address:
         assert answer(address.dsn("servicebook"))
     assert not half.exists()
+
+
+@on_linux
+def test_kill_during_initialisation_is_no_obstacle(data: Path) -> None:
+    with held(data) as holder:
+        eventually(lambda: any(data.parent.glob(f"{data.name}-new-*/*")))
+        holder.process.kill()
+        holder.process.wait()
+        assert not data.exists()
+
+        with running(data) as address:
+            assert answer(address.dsn("servicebook"))
+    assert not list(data.parent.glob(f"{data.name}-new-*"))
 
 
 def test_processes_starting_at_once_share_one_server(data: Path) -> None:
@@ -228,7 +247,7 @@ def test_sharing_process_takes_over_when_the_owner_ends(data: Path) -> None:
     with held(data) as owner:
         dsn = owner.dsn()
         commit_row(dsn)
-        with embedded.running(data=data) as shared:
+        with running(data) as shared:
             owner.end()
 
             eventually(lambda: answer(dsn))
@@ -236,7 +255,7 @@ def test_sharing_process_takes_over_when_the_owner_ends(data: Path) -> None:
 
 
 def test_tcp_wants_a_password(data: Path) -> None:
-    with embedded.running(data=data) as address:
+    with running(data) as address:
         with psycopg.connect(address.dsn("postgres"), autocommit=True) as connection:
             connection.execute("CREATE ROLE tenant LOGIN PASSWORD 'right'")
             connection.execute("CREATE DATABASE tenant OWNER tenant")
@@ -257,7 +276,7 @@ def test_tcp_wants_a_password(data: Path) -> None:
 
 
 def test_provider_makes_databases_and_cannot_see_the_ledger(data: Path) -> None:
-    with embedded.running(data=data) as address:
+    with running(data) as address:
         provider = address.dsn("postgres", user=embedded.PROVIDER_ROLE)
         with psycopg.connect(provider, autocommit=True) as connection:
             connection.execute("CREATE ROLE tenant")
@@ -268,26 +287,26 @@ def test_provider_makes_databases_and_cannot_see_the_ledger(data: Path) -> None:
 
 
 def test_taken_port_is_refused_with_the_way_out(data: Path) -> None:
-    with embedded.running(data=data) as address:
+    with running(data) as address:
         pass
 
     with socket.create_server((address.host, address.port)):
         expected = f"Port {address.port} .* is taken by another program.*postgres.port"
         with (
             pytest.raises(embedded.EmbeddedError, match=expected),
-            embedded.running(data=data),
+            running(data),
         ):
             pass
 
 
 def test_broken_data_is_refused_with_the_end_of_the_log(data: Path) -> None:
-    with embedded.running(data=data):
+    with running(data):
         pass
     (data / "PG_VERSION").write_text("9\n")
 
     with (
         pytest.raises(embedded.EmbeddedError, match="incompatible with server"),
-        embedded.running(data=data),
+        running(data),
     ):
         pass
 
@@ -295,7 +314,7 @@ def test_broken_data_is_refused_with_the_end_of_the_log(data: Path) -> None:
 def test_long_paths_get_a_short_socket_directory(data: Path) -> None:
     deep = data.parent / ("long" * 20) / "postgres"
 
-    with embedded.running(data=deep) as address:
+    with running(deep) as address:
         assert answer(address.dsn("servicebook"))
     assert address.sockets != deep
     address.sockets.rmdir()
@@ -325,9 +344,9 @@ def test_ordinary_user_runs_the_server_as_itself(data: Path) -> None:
 def test_private_directory_of_root_gets_a_linked_cluster(data: Path) -> None:
     data.parent.chmod(0o700)
 
-    with embedded.running(data=data) as address:
+    with running(data) as address:
         commit_row(address.dsn("servicebook"))
-    with embedded.running(data=data) as address:
+    with running(data) as address:
         assert rows(address.dsn("servicebook")) == [("committed",)]
 
     assert data.is_symlink()
