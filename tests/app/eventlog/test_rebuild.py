@@ -147,19 +147,25 @@ async def test_commands_go_on_during_a_rebuild(
 ) -> None:
     monkeypatch.setattr(rebuild, "_BATCH", 20)
     await write(event_log, new_command, member, streams=10)
-    writing = asyncio.create_task(write(event_log, new_command, member, streams=40))
+    is_over = asyncio.Event()
 
-    rebuilds = 0
-    while not writing.done():
+    async def write_on() -> int:
+        written = 0
+        while not is_over.is_set():
+            await write(event_log, new_command, member, streams=4)
+            written += 24
+        return written
+
+    writers = [asyncio.create_task(write_on()) for _ in range(2)]
+    for _ in range(3):
         await rebuild.rebuild(pool=pool, projections=[tallies], journals=[entries])
-        rebuilds += 1
-    await writing
+    is_over.set()
+    written = sum([await writer for writer in writers])
 
     live = [await contents(database, model.table) for model in (tallies, entries)]
     await rebuild.rebuild(pool=pool, projections=[tallies], journals=[entries])
     assert [await contents(database, model.table) for model in (tallies, entries)] == live
-    assert rebuilds > 1
-    assert await event_log.head() == 300
+    assert await event_log.head() == 60 + written
 
 
 async def test_swap_gives_way_to_a_reader_that_holds_the_table(
