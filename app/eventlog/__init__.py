@@ -8,9 +8,9 @@ writer       one writer per process: takes what waits into one transaction, and 
 transaction  what that transaction looks at and stores
 draft        which commands it accepts, and what they come to; no database
 reading      events from the rows of the log
-projecting   read models: the fold of a batch, and its tables
+projecting   read models: the fold of a batch, read and written back
 tables       the SQL of a table, from its description
-rebuild      read models made anew beside the live ones, and swapped in
+rebuild      tables made when they are missing or changed, beside the live ones
 connections  deadlines kept in the client, a second try after a lost connection
 hints        "there may be more", across processes; a hint, never a promise
 

@@ -1,4 +1,4 @@
-"""Read models: the fold of a batch of events, and the tables that it goes to.
+"""Read models: the fold of a batch of events, read and written back.
 
 The rows concerned are read with one statement per table, folded in memory, and written back
 with one statement per table. Live appends and rebuilds do the same; only the schema differs.

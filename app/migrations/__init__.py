@@ -6,7 +6,7 @@
 procrastinate/    the task queue's own schema, from the installed library
 
 A released file never changes: a new thought is a new file. The tables of the read models
-are not here; `app.eventlog.projecting` makes them from their descriptions.
+are not here; `app.eventlog.rebuild` makes them from their descriptions.
 """
 
 import hashlib

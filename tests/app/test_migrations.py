@@ -14,9 +14,9 @@ OWN = [migration.name for migration in migrations.own_migrations()]
 QUEUE = [migration.name for migration in migrations.queue_migrations()]
 
 
-async def execute(database: str, statement: str) -> list[tuple[object, ...]]:
+async def execute(database: str, statement: str, *values: str) -> list[tuple[object, ...]]:
     async with await psycopg.AsyncConnection.connect(database, autocommit=True) as connection:
-        cursor = await connection.execute(statement.encode())
+        cursor = await connection.execute(statement.encode(), values or None)
         return await cursor.fetchall() if cursor.description else []
 
 
@@ -60,7 +60,7 @@ async def test_processes_that_start_together_wait_for_each_other(empty_database:
 
 async def test_changed_file_is_refused(database: str) -> None:
     await execute(
-        database, f"UPDATE migrations.applied SET sha256 = 'other' WHERE name = '{OWN[0]}'"
+        database, "UPDATE migrations.applied SET sha256 = 'other' WHERE name = %s", OWN[0]
     )
 
     with pytest.raises(migrations.MigrationChangedError, match=OWN[0]):
@@ -69,7 +69,7 @@ async def test_changed_file_is_refused(database: str) -> None:
 
 @pytest.mark.parametrize("name", ["9999_future.sql", "procrastinate/99.00.00_01_future.sql"])
 async def test_newer_database_is_refused(database: str, name: str) -> None:
-    await execute(database, f"INSERT INTO migrations.applied VALUES ('{name}', 'x')")
+    await execute(database, "INSERT INTO migrations.applied VALUES (%s, 'x')", name)
 
     with pytest.raises(migrations.DatabaseTooNewError, match=name):
         await migrations.migrate(conninfo=database)
@@ -77,7 +77,7 @@ async def test_newer_database_is_refused(database: str, name: str) -> None:
 
 async def test_new_files_of_the_queue_are_applied_in_order(database: str) -> None:
     last = QUEUE[-1]
-    await execute(database, f"DELETE FROM migrations.applied WHERE name = '{last}'")
+    await execute(database, "DELETE FROM migrations.applied WHERE name = %s", last)
 
     applied = await migrations.migrate(conninfo=database)
 

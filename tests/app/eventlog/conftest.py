@@ -139,7 +139,7 @@ async def event_log(
 
 @pytest.fixture
 def new_command() -> Callable[..., command.Command]:
-    def new(**changes: Any) -> command.Command:
+    def new(**changes: object) -> command.Command:
         made = command.Command(
             id=uuid4(), fingerprint="add a member", actor="ada", correlation_id=uuid4()
         )
@@ -150,7 +150,7 @@ def new_command() -> Callable[..., command.Command]:
 
 @pytest.fixture
 def member() -> Callable[..., events.MemberAdded]:
-    def added(aggregate_id: UUID, version: int, **changes: Any) -> events.MemberAdded:
+    def added(aggregate_id: UUID, version: int, **changes: object) -> events.MemberAdded:
         fields = {"subject": "grace", "role": values.MemberRole.DEVELOPER} | changes
         return events.MemberAdded(
             originator_id=aggregate_id, originator_version=version, timestamp=MOMENT, **fields
@@ -182,7 +182,7 @@ def _built(data_class: type[Any]) -> object:
     return data_class(**values_by_name)
 
 
-def _value(name: str, kind: Any) -> object:  # noqa: PLR0911  one line for each type
+def _value(name: str, kind: type[Any]) -> object:
     arguments = typing.get_args(kind)
     if typing.get_origin(kind) in (types.UnionType, typing.Union):
         return _value(name, arguments[0])

@@ -25,14 +25,14 @@ async def rows(database: str, statement: str) -> list[dict[str, Any]]:
 
 
 async def assert_nothing_recorded(database: str) -> None:
-    for table in (
-        "ledger.events",
-        "ledger.commands",
-        "read.tallies",
-        "read.tally_entries",
-        "procrastinate_jobs",
+    for statement in (
+        "SELECT * FROM ledger.events",
+        "SELECT * FROM ledger.commands",
+        "SELECT * FROM read.tallies",
+        "SELECT * FROM read.tally_entries",
+        "SELECT * FROM procrastinate_jobs",
     ):
-        assert await rows(database, f"SELECT * FROM {table}") == []
+        assert await rows(database, statement) == []
     assert [row["position"] for row in await rows(database, "SELECT * FROM ledger.head")] == [0]
 
 

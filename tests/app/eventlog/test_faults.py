@@ -3,6 +3,7 @@ import contextlib
 import itertools
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -202,7 +203,7 @@ async def _until_available(
 
 
 async def test_unreachable_server_is_said_to_be_unavailable(
-    tmp_path: Any, new_command: NewCommand, member: NewMember
+    tmp_path: Path, new_command: NewCommand, member: NewMember
 ) -> None:
     async with (
         psycopg_pool.AsyncConnectionPool(

@@ -3,7 +3,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from psycopg import errors
+from psycopg import errors, sql
 
 from app.eventlog import command, log
 from domain import events
@@ -55,7 +55,7 @@ async def test_the_log_only_grows(
 async def test_the_head_only_moves_forward(database: str, change: str) -> None:
     async with await psycopg.AsyncConnection.connect(database) as connection:
         with pytest.raises(errors.InsufficientPrivilege, match="only moves forward"):
-            await connection.execute(f"UPDATE ledger.head SET {change}".encode())
+            await connection.execute(sql.SQL("UPDATE ledger.head SET {}").format(sql.SQL(change)))
 
 
 async def test_there_is_one_head(database: str) -> None:

@@ -35,7 +35,7 @@ def golden_file(event_class: type[events.Event]) -> Path:
     return GOLDEN / f"{event_class.TOPIC}.v{getattr(event_class, 'class_version', 1)}.json"
 
 
-def strategy(kind: Any) -> st.SearchStrategy[Any]:
+def strategy(kind: type[Any]) -> st.SearchStrategy[Any]:
     if typing.get_origin(kind) is dict:
         return st.dictionaries(st.text(), JSON)
     return st.from_type(kind)
@@ -80,7 +80,9 @@ def test_each_sample_belongs_to_an_event_class_and_loads() -> None:
         topic = file.name.split(".")[0]
         stored = persistence.StoredEvent(ORIGINATOR, 1, topic, file.read_bytes())
 
-        assert mapper.EventMapper().to_domain_event(stored).TOPIC == topic
+        event = mapper.EventMapper().to_domain_event(stored)
+
+        assert topic == event.TOPIC
 
 
 def test_state_is_canonical_json(member: Callable[..., events.MemberAdded]) -> None:

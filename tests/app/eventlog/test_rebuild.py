@@ -101,7 +101,7 @@ async def write(
 @pytest.mark.parametrize(
     ("batch", "cached_rows", "short_way"), [(5000, 10000, 500), (7, 10000, 500), (7, 5, 20)]
 )
-async def test_rebuilt_rows_equal_the_live_ones(  # noqa: PLR0913  fixtures
+async def test_rebuilt_rows_equal_the_live_ones(  # noqa: PLR0913, PLR0917  fixtures and parameters
     pool: Pool,
     event_log: log.EventLog,
     new_command: NewCommand,
@@ -214,8 +214,8 @@ async def test_start_up_makes_what_is_missing_or_has_another_version(
     new_command: NewCommand,
     member: NewMember,
     database: str,
-    tallies: Any,
-    entries: Any,
+    tallies: projection.Projection,
+    entries: projection.Journal,
 ) -> None:
     models: dict[str, Any] = {"pool": pool, "projections": [tallies], "journals": [entries]}
     await write(event_log, new_command, member, streams=3)

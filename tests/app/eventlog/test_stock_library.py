@@ -1,7 +1,7 @@
 """What anybody with the stock eventsourcing library can read of this log."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from datetime import datetime
 from uuid import UUID, uuid4
 
 import psycopg
@@ -42,7 +42,7 @@ def application(database: str) -> Iterator[Stored]:
 
 
 async def record_project(
-    event_log: log.EventLog, new_command: NewCommand, at: Any
+    event_log: log.EventLog, new_command: NewCommand, at: datetime
 ) -> project.Project:
     made = project.Project.create(project_id=uuid4(), name="orchard", at=at)
     made.add_member(subject="ada", role=values.MemberRole.MANAGER, at=at)
