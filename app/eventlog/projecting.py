@@ -4,8 +4,9 @@ The rows concerned are read with one statement per table, folded in memory, and 
 with one statement per table. Live appends and rebuilds do the same; only the schema differs.
 """
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 from psycopg.rows import dict_row
@@ -31,6 +32,7 @@ class ReadModels:
         self.journals = tuple(journals)
         self.tables = [model.table for model in projections] + [model.table for model in journals]
         self.sql = {table.name: tables.TableSql(table, schema=schema) for table in self.tables}
+        self.composites = {table.name: _Composites.of(table) for table in self.tables}
         self.journals_of = {
             followed.table.name: tuple(
                 journal for journal in journals if journal.follows.table.name == followed.table.name
@@ -99,10 +101,10 @@ class Folding:
             return
         if after is before or after == before:
             return
-        after = plain(model.table, after)
+        after = _plain(self._models.composites[name], after)
         staged.rows.setdefault(name, {})[key] = after
         for journal in self._models.journals_of[name]:
-            entry = plain(journal.table, journal.entry(before, after, event))
+            entry = journal.entry(before, after, event)
             staged.entries.setdefault(journal.table.name, []).append(entry)
 
     def _row(self, staged: "Staged", name: str, key: projection.Key) -> projection.Row | None:
@@ -124,12 +126,29 @@ class Staged:
         self.entries: dict[str, list[projection.Row]] = {} if entries is None else entries
 
 
-def plain(table: projection.Table, row: projection.Row) -> projection.Row:
+@dataclasses.dataclass(frozen=True)
+class _Composites:
+    """The columns of a table that hold JSON, and those that hold arrays."""
+
+    json: tuple[str, ...]
+    arrays: tuple[str, ...]
+
+    @classmethod
+    def of(cls, table: projection.Table) -> Self:
+        return cls(
+            json=tuple(column.name for column in table.columns if column.type == "jsonb"),
+            arrays=tuple(column.name for column in table.columns if column.type.endswith("[]")),
+        )
+
+
+def _plain(composites: _Composites, row: projection.Row) -> projection.Row:
     """Return the row as it would be read back, so that a fold sees one shape only."""
     values = dict(row)
-    for column in table.columns:
-        if column.type == "jsonb" or column.type.endswith("[]"):
-            values[column.name] = _listed(msgspec.to_builtins(values[column.name]))
+    for name in composites.json:
+        values[name] = msgspec.json.decode(msgspec.json.encode(values[name]))
+    for name in composites.arrays:
+        if values[name] is not None:
+            values[name] = list(values[name])
     return values
 
 
@@ -175,12 +194,3 @@ async def write(connection: connections.Connection, models: ReadModels, changes:
             await connection.execute(models.sql[name].delete, arrays)
     for name, entries in changes.entries.items():
         await connection.execute(models.sql[name].insert, [tables.row_json(entries)])
-
-
-def _listed(value: object) -> object:
-    """Turn tuples into the lists that come back from JSON and arrays."""
-    if isinstance(value, dict):
-        return {name: _listed(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_listed(item) for item in value]
-    return value
