@@ -10,6 +10,7 @@
     service_instances    service instances as they are, by the domain's own fold
     lifecycle_history    what happened to each service instance, a row per event
     sentences            ... and that in words
+    offerings            the catalogue beside them: copied from its file, not folded
 
 Rows are written in the transaction of their events, and can be thrown away: the folds make
 them anew from the log. A fold reads an event and a row, nothing else, so that a query for a

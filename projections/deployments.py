@@ -46,6 +46,7 @@ class Deployments:
         primary_key=("id",),
         indexes=(
             Index(("environment_id", "number")),
+            Index(("project_id",)),
             Index(("deadline",), where="status = 'RUNNING'"),
         ),
     )

@@ -128,13 +128,14 @@ def sentence(  # noqa: C901, PLR0911, PLR0912  one line or two per fact, in the 
 
 
 def _left(event: events.ServiceDeploymentLeft) -> str:
+    """Go on from the reason: "RELEASE: it did not start" or "cancelled by ada"."""
     is_cancelled = event.status is values.DeploymentStatus.CANCELLED
-    end = "was cancelled" if is_cancelled else "failed"
+    end = "was" if is_cancelled else "failed at"
     stays = event.role is values.DeploymentRole.DETACH
     effect = ", the application goes on using it" if stays else ""
     exposure = " Its credentials had been handed over already." if event.is_exposed else ""
     return (
-        f"The deployment {end}: {_unstopped(event.reason)}; "
+        f"The deployment {end} {_unstopped(event.reason)}; "
         f"nothing was {_PARTICIPLE[event.role]}{effect}.{exposure}"
     )
 

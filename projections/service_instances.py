@@ -13,12 +13,6 @@ from projections.projection import Column, Index, Key, RecordedEvent, Row, Table
 
 _Value = TypeVar("_Value")
 
-UNFINISHED_REMOVAL = "(resource = 'DELETING' OR (removal_requested AND state <> 'REMOVED'))"
-"""Which instances are under removal, in SQL as the index knows it."""
-
-ORPHAN = "abandoned"
-"""Of which instances a resource may be left behind, in SQL as the index knows it."""
-
 
 class ServiceInstances:
     """A row per service instance, also once it is removed."""
@@ -86,8 +80,11 @@ class ServiceInstances:
             Index(("updated_at", "id")),
             Index(("prefix", "id")),
             Index(("state", "created_at", "id")),
-            Index(("created_at", "id"), where=UNFINISHED_REMOVAL),
-            Index(("created_at", "id"), where=ORPHAN),
+            Index(
+                ("created_at", "id"),
+                where="resource = 'DELETING' OR removal_requested AND state <> 'REMOVED'",
+            ),
+            Index(("created_at", "id"), where="abandoned"),
         ),
     )
 

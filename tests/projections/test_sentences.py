@@ -22,7 +22,7 @@ DEPLOYMENT = {"deployment_id": UUID(int=0xD)}
 ATTACH = {"role": values.DeploymentRole.ATTACH}
 DETACH = {"role": values.DeploymentRole.DETACH}
 FAILED = {"status": values.DeploymentStatus.FAILED, "reason": "RELEASE: exit code 1."}
-CANCELLED = {"status": values.DeploymentStatus.CANCELLED, "reason": "ada stopped it"}
+CANCELLED = {"status": values.DeploymentStatus.CANCELLED, "reason": "cancelled by ada"}
 ONE_NAME = {"prefix": "REPORTS", "variable_names": ("REPORTS_DATABASE_DSN",)}
 TWO_NAMES = {"prefix": "DEFAULT", "variable_names": ("DEFAULT_DATABASE_DSN", "DATABASE_URL")}
 SERVICE = {
@@ -289,7 +289,7 @@ SENTENCES = [
         DEPLOYMENT | DETACH | FAILED | {"is_exposed": False},
         ATTACHED,
         (
-            "The deployment failed: RELEASE: exit code 1; "
+            "The deployment failed at RELEASE: exit code 1; "
             "nothing was detached, the application goes on using it."
         ),
     ),
@@ -298,7 +298,7 @@ SENTENCES = [
         DEPLOYMENT | ATTACH | CANCELLED | {"is_exposed": True},
         DETACHED,
         (
-            "The deployment was cancelled: ada stopped it; nothing was attached. "
+            "The deployment was cancelled by ada; nothing was attached. "
             "Its credentials had been handed over already."
         ),
     ),
