@@ -11,6 +11,7 @@ from domain.errors import RefusalCode
 from domain.values import DeploymentStatus, DeploymentStep
 
 EXTERNAL_DEPLOYER = "external"
+DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
 
 
 class Deployment(Aggregate):

@@ -15,7 +15,6 @@ from domain import deployment, service_instance, states, values
 from domain.values import DeploymentRole
 
 ENVIRONMENT_LIMIT = 128 * 1024  # bytes of names and values: what a process can be given
-DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +25,7 @@ class Handover:
     environment_id: UUID
     environment_name: str
     revision: int
+    is_rollback: bool
     deployer: str
     deployer_settings: Mapping[str, Any]
     variables: Mapping[str, str]
@@ -59,17 +59,31 @@ class Rollout:
 
         return await commit(event_log=self._log, request=request, decide=decide)
 
+    async def environment_of(self, *, deployment_id: UUID) -> UUID:
+        """Return the environment of a deployment."""
+        found = await UnitOfWork(event_log=self._log).deployment(deployment_id)
+        return found.started.environment_id
+
     async def handover(self, *, deployment_id: UUID) -> Handover | None:
         """Return what the deployer needs; None if the deployment does not wait for it."""
         found = await UnitOfWork(event_log=self._log).deployment(deployment_id)
         if not found.is_running or found.step is not values.DeploymentStep.RELEASE:
             return None
-        return await self._handover(found, found.id, found.revision or 0, found.variables)
+        return Handover(
+            deployment_id=deployment_id,
+            environment_id=found.started.environment_id,
+            environment_name=found.started.environment_name,
+            revision=found.revision or 0,
+            is_rollback=False,
+            deployer=found.started.deployer,
+            deployer_settings=found.started.deployer_settings,
+            variables=await self._values(found.variables),
+        )
 
     async def rollback(self, *, deployment_id: UUID) -> Handover | None:
         """Return how to put the running revision back after a deployment that was given up.
 
-        None if the deployment's environment went on meanwhile, or the deployer never had it.
+        None if the deployer never had it, or has another one by now.
         """
         work = UnitOfWork(event_log=self._log)
         ended = await work.deployment(deployment_id)
@@ -80,8 +94,15 @@ class Rollout:
         previous: tuple[values.Variable, ...] = ()
         if opened.last_successful_deployment_id is not None:
             previous = (await work.deployment(opened.last_successful_deployment_id)).variables
-        return await self._handover(
-            ended, uuid.uuid5(deployment_id, "rollback"), opened.revision or 0, previous
+        return Handover(
+            deployment_id=uuid.uuid5(deployment_id, "rollback"),
+            environment_id=opened.id,
+            environment_name=opened.name,
+            revision=opened.revision or 0,
+            is_rollback=True,
+            deployer=ended.started.deployer,
+            deployer_settings=ended.started.deployer_settings,
+            variables=await self._values(previous),
         )
 
     async def released(self, *, request: Request, deployment_id: UUID) -> int:
@@ -115,7 +136,7 @@ class Rollout:
                 await endings.fail(
                     work,
                     found,
-                    code=DEADLINE_EXCEEDED,
+                    code=deployment.DEADLINE_EXCEEDED,
                     message=f"It did not get past {found.step} in time.",
                 )
 
@@ -170,23 +191,6 @@ class Rollout:
                 )
             given[variable.name] = credentials[self._catalogue.kinds[facts.kind].credential]
         return given
-
-    async def _handover(
-        self,
-        found: deployment.Deployment,
-        deployment_id: UUID,
-        revision: int,
-        variables: tuple[values.Variable, ...],
-    ) -> Handover:
-        return Handover(
-            deployment_id=deployment_id,
-            environment_id=found.started.environment_id,
-            environment_name=found.started.environment_name,
-            revision=revision,
-            deployer=found.started.deployer,
-            deployer_settings=found.started.deployer_settings,
-            variables=await self._values(variables),
-        )
 
 
 def _failure(

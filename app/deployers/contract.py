@@ -11,12 +11,16 @@ from domain import errors
 
 @dataclass(frozen=True, kw_only=True)
 class Release:
-    """A revision of an environment, to be put into effect."""
+    """A revision of an environment, to be put into effect.
+
+    A rollback puts an earlier revision back, after a deployment that was given up.
+    """
 
     deployment_id: UUID
     environment_id: UUID
     environment_name: str
     revision_number: int
+    is_rollback: bool = False
     variables: Mapping[str, str] = field(repr=False)
 
 

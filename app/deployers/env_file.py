@@ -163,7 +163,7 @@ def _require_successor(
         raise placement.PlacementError(
             f"{path} belongs to environment {last.environment_id}: name another path"
         )
-    if release.revision_number < last.effective_revision:
+    if release.revision_number < last.effective_revision and not release.is_rollback:
         raise placement.PlacementError(
             f"{path} holds revision {last.effective_revision} already, "
             f"which is later than {release.revision_number}"

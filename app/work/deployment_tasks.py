@@ -30,23 +30,24 @@ class DeploymentTasks:
 
     async def release(self, *, why: Cause, deployment_id: UUID) -> None:
         """Have the revision put into effect, and report how that ended."""
-        handover = await self._rollout.handover(deployment_id=deployment_id)
-        if handover is not None:
-            await self._report(why, deployment_id, await self._carry_out(handover))
+        async with self._alone(deployment_id):
+            handover = await self._rollout.handover(deployment_id=deployment_id)
+            if handover is not None:
+                await self._report(why, deployment_id, await self._carry_out(handover))
 
     async def roll_back(self, *, why: Cause, deployment_id: UUID) -> None:  # noqa: ARG002  all tasks are called alike
         """Put the running revision back after a deployment that was given up in between."""
-        handover = await self._rollout.rollback(deployment_id=deployment_id)
-        if handover is not None:
-            await self._carry_out(handover)
+        async with self._alone(deployment_id):
+            handover = await self._rollout.rollback(deployment_id=deployment_id)
+            if handover is not None:
+                await self._carry_out(handover)
 
     async def expire_deployment(self, *, why: Cause, deployment_id: UUID) -> None:
         """End a deployment at its deadline, as its deployer says it ended (R38)."""
         handover = await self._rollout.handover(deployment_id=deployment_id)
-        if handover is not None:
-            outcome = await self._deployer(handover).observe(_release(handover))
-            if outcome is not None:
-                await self._report(why, deployment_id, outcome)
+        outcome = await self._observe(handover) if handover else None
+        if outcome is not None:
+            await self._report(why, deployment_id, outcome)
         await self._rollout.expire(
             request=why.request("expire_deployment"), deployment_id=deployment_id
         )
@@ -68,8 +69,19 @@ class DeploymentTasks:
                 return  # somebody else will report
 
     async def _carry_out(self, handover: application.Handover) -> deployers.Outcome:
-        async with self._alone(handover.environment_id):
+        try:
             return await self._deployer(handover).release(_release(handover))
+        except deployers.DeployerSettingsError as error:
+            return deployers.Outcome(
+                status=deployers.OutcomeStatus.FAILED,
+                message=f"the settings of the deployer no longer fit: {error}",
+            )
+
+    async def _observe(self, handover: application.Handover) -> deployers.Outcome | None:
+        try:
+            return await self._deployer(handover).observe(_release(handover))
+        except deployers.DeployerSettingsError:
+            return None  # nobody can be asked any more
 
     def _deployer(self, handover: application.Handover) -> deployers.Deployer:
         return deployers.create(
@@ -79,11 +91,12 @@ class DeploymentTasks:
         )
 
     @contextlib.asynccontextmanager
-    async def _alone(self, environment_id: UUID) -> AsyncIterator[None]:
+    async def _alone(self, deployment_id: UUID) -> AsyncIterator[None]:
         """Keep two workers from releasing to one environment at once.
 
         The lock belongs to a connection of its own: it ends with the worker, however that ends.
         """
+        environment_id = await self._rollout.environment_of(deployment_id=deployment_id)
         connection = await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True)
         try:
             await connection.execute(
@@ -100,5 +113,6 @@ def _release(handover: application.Handover) -> deployers.Release:
         environment_id=handover.environment_id,
         environment_name=handover.environment_name,
         revision_number=handover.revision,
+        is_rollback=handover.is_rollback,
         variables=handover.variables,
     )

@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from app.eventlog.task import Task
-from domain import events, values
+from domain import deployment, events, values
 from projections.projection import RecordedEvent
 
 
@@ -42,7 +42,10 @@ def _tasks(event: events.Event) -> Sequence[Task]:
             ]
         case events.DeploymentStepStarted(step=values.DeploymentStep.RELEASE):
             return [_of_deployment("release", event)]
-        case events.DeploymentFailed() | events.DeploymentCancelled():
+        case (
+            events.DeploymentCancelled()
+            | events.DeploymentFailed(code=deployment.DEADLINE_EXCEEDED)
+        ):
             return [_of_deployment("roll_back", event)]
         case _:
             return _tasks_of_service(event)
