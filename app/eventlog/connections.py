@@ -51,12 +51,18 @@ class Connections:
                     raise command.LogUnavailableError from error
             await asyncio.sleep(pause())
 
-    async def open(self) -> Connection:
-        """Open a connection beside the pool, in autocommit mode, for one long-lived use."""
+    async def open(self, *, purpose: str) -> Connection:
+        """Open a connection beside the pool, in autocommit mode, for one long-lived use.
+
+        The server's list of sessions shows the purpose.
+        """
         if not isinstance(self._pool.conninfo, str):
             raise TypeError("The pool of an event log needs a connection string.")
         return await psycopg.AsyncConnection.connect(
-            self._pool.conninfo, autocommit=True, connect_timeout=max(2, int(self._seconds))
+            self._pool.conninfo,
+            autocommit=True,
+            connect_timeout=max(2, int(self._seconds)),
+            application_name=f"servicebook {purpose}",
         )
 
     async def _attempt(

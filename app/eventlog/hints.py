@@ -1,27 +1,28 @@
 """Hints that the log may have grown: in this process at once, between processes by NOTIFY.
 
-A hint may be lost or be wrong; whoever waits for one also polls.
+A notification may be lost, so the listener also polls the head, once for all followers.
 """
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
-from app.eventlog import connections
+from app.eventlog import connections, reading
 
 CHANNEL = "stored_events"
 """The stock library's subscriptions to the view of that name listen here as well."""
 
-_PAUSE = 0.5
+_POLL = 0.5
+_SECONDS = 5.0
 _logger = logging.getLogger(__name__)
 
 
 class Hints:
     """The followers of this process, and the one connection that listens for all of them."""
 
-    def __init__(self, *, connect: Callable[[], Awaitable[connections.Connection]]) -> None:
-        self._connect = connect
+    def __init__(self, *, pool: connections.Connections) -> None:
+        self._pool = pool
         self._followers: set[asyncio.Event] = set()
         self._listener: asyncio.Task[None] | None = None
 
@@ -54,11 +55,23 @@ class Hints:
     async def _listen(self) -> None:
         while True:
             try:
-                async with await self._connect() as connection:
+                async with await self._pool.open(purpose="listener") as connection:
                     await connection.execute(f"LISTEN {CHANNEL}")
-                    self.wake()
-                    async for _ in connection.notifies():
-                        self.wake()
+                    await self._watch(connection)
             except connections.LOST as error:
                 _logger.info("the listener lost its connection: %s", error)
-            await asyncio.sleep(_PAUSE)
+            # Nobody watches now: let followers look for themselves.
+            self.wake()
+            await asyncio.sleep(_POLL)
+
+    async def _watch(self, connection: connections.Connection) -> None:
+        """Wake on each notification, and whenever the head is found to have moved."""
+        seen = -1
+        while True:
+            with connections.cut_after(connection, seconds=_SECONDS):
+                position = await reading.head(connection)
+            if position != seen:
+                self.wake()
+                seen = position
+            async for _ in connection.notifies(timeout=_POLL):
+                self.wake()

@@ -18,7 +18,7 @@ from domain import events
 from projections import projection
 
 _SECONDS = 5.0
-_POLL = 0.5
+_LONGEST_WAIT = 5.0
 _FOLLOW_BATCH = 500
 _logger = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class EventLog:
     ) -> None:
         self._mapper = mapper.EventMapper()
         self._connections = connections.Connections(pool=pool, seconds=seconds)
-        self._hints = hints.Hints(connect=self._connections.open)
+        self._hints = hints.Hints(pool=self._connections)
         self._writer = writer.Writer(
             pool=self._connections,
             rules=transaction.Rules(
@@ -156,7 +156,7 @@ class EventLog:
                     after = event.position
                 if not recorded:
                     with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(_POLL):
+                        async with asyncio.timeout(_LONGEST_WAIT):
                             await hint.wait()
 
     async def head(self) -> int:

@@ -202,7 +202,7 @@ def _versions(
 
 
 async def _connect(pool: psycopg_pool.AsyncConnectionPool[Any]) -> connections.Connection:
-    return await connections.Connections(pool=pool, seconds=5).open()
+    return await connections.Connections(pool=pool, seconds=5).open(purpose="rebuild")
 
 
 def _drop_fresh() -> sql.Composed:

@@ -93,7 +93,7 @@ class Writer:
 
     async def _attempt(self, batch: Sequence[_Pending]) -> None:
         if self._connection is None:
-            self._connection = await self._pool.open()
+            self._connection = await self._pool.open(purpose="writer")
         with connections.cut_after(self._connection, seconds=self._seconds):
             outcomes = await transaction.write(
                 self._connection,

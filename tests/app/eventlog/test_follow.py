@@ -18,7 +18,8 @@ NewCommand = Callable[..., command.Command]
 NewMember = Callable[..., events.MemberAdded]
 
 LISTENERS = (
-    "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'"
+    "SELECT pid FROM pg_stat_activity WHERE datname = current_database() "
+    "AND application_name = 'servicebook listener'"
 )
 
 
