@@ -6,13 +6,12 @@ from typing import Any, cast
 import graphql
 from graphql.execution import values as execution_values
 
-from app.graphql import rows
 from app.graphql.compiler import binding, plans, selection
 
 _OPEN_TO_ALL = frozenset({"__typename", "__schema", "__type", "viewer"})
 
 
-class Operation(rows.Row):
+class Operation(dict[str, Any]):
     """The root of an answer: what was read for it, and the operation's text and name."""
 
     def __init__(self, *, text: str, name: str | None) -> None:

@@ -57,7 +57,7 @@ class Reader:
         """
         plan = self._plans.plan(target=target, bound=bound)
         if plan.statement is None:
-            return rows.Row()
+            return {}
         values = plan.values(bound)
         for preparation in plan.preparations:
             request = preparation.request(bound)

@@ -15,13 +15,13 @@ from app.graphql.compiler import compiling
 _Resolver = Callable[..., Any]
 
 
-class Row(dict[str, Any]):
-    """An object of the answer, by response key."""
+Row = dict[str, Any]
+"""An object of the answer, by response key."""
 
 
 def parsed(text: str) -> Row:
     """Return the answer of a statement."""
-    row: Row = json.loads(text, object_hook=Row)
+    row: Row = json.loads(text)
     return row
 
 
@@ -54,7 +54,7 @@ def _reading(field: graphql.GraphQLField) -> Mapping[str, Any] | None:
 
 def _from_row(otherwise: _Resolver, values: Mapping[str, Any] | None) -> _Resolver:
     def resolve(parent: Any, info: graphql.GraphQLResolveInfo[Any], **arguments: Any) -> Any:  # noqa: ANN401  values of any type
-        if isinstance(parent, Row):
+        if isinstance(parent, dict):
             value = parent[str(info.path.key)]
             return value if values is None else values.get(value, value)
         return otherwise(parent, info, **arguments)
@@ -66,7 +66,7 @@ def _type_of_row(otherwise: _Resolver | None) -> _Resolver:
     fallback = otherwise or graphql.default_type_resolver
 
     def resolve_type(value: Any, info: Any, type_: Any) -> Any:  # noqa: ANN401  as graphql-core declares it
-        if isinstance(value, Row):
+        if isinstance(value, dict):
             return value[compiling.TYPE_KEY]
         return fallback(value, info, type_)
 
@@ -75,6 +75,6 @@ def _type_of_row(otherwise: _Resolver | None) -> _Resolver:
 
 def _is_of(otherwise: _Resolver) -> _Resolver:
     def is_type_of(value: Any, info: Any) -> Any:  # noqa: ANN401  as graphql-core declares it
-        return True if isinstance(value, Row) else otherwise(value, info)
+        return True if isinstance(value, dict) else otherwise(value, info)
 
     return is_type_of

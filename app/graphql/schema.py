@@ -1,8 +1,10 @@
 """The schema, and how it is printed."""
 
+import graphql
 import strawberry
 from strawberry import extensions as strawberry_extensions
 from strawberry.schema.config import StrawberryConfig
+from strawberry.types import ExecutionContext
 
 from app.graphql import extensions, limits, rows
 from app.graphql.types import deployments, environments, projects, scalars, service_instances
@@ -12,9 +14,18 @@ from app.graphql.types.subscription import Subscription
 _CACHED = 512
 
 
+class _Schema(strawberry.Schema):
+    def process_errors(
+        self,
+        errors: list[graphql.GraphQLError],
+        execution_context: ExecutionContext | None = None,
+    ) -> None:
+        """Log nothing: `extensions.Errors` logs what nobody anticipated."""
+
+
 def build(*, mutation: type | None) -> strawberry.Schema:
     """Return the schema with these mutations."""
-    schema = strawberry.Schema(
+    schema = _Schema(
         query=Query,
         mutation=mutation,
         subscription=Subscription,

@@ -138,7 +138,11 @@ class _Paging:
                 return sql.Literal(self.type.name), False
 
     def _aggregate(self, tree: sql.Composable) -> sql.Composable:
-        return sql.SQL("coalesce(json_agg({}), '[]'::json)").format(tree)
+        # Ordered by itself: PostgreSQL may sort the rows for another aggregate beside it.
+        direction = sql.SQL("DESC" if self.page.is_backward else "ASC")
+        return sql.SQL("coalesce(json_agg({} ORDER BY {}.page_row {}), '[]'::json)").format(
+            tree, self.row, direction
+        )
 
     def _edge(self, field: selection.Field) -> sql.Composable:
         pairs: list[tuple[str, sql.Composable]] = []
@@ -208,7 +212,7 @@ class _Paging:
         return sql.SQL(
             "SELECT {fetched}.*, row_number() OVER () AS page_row, count(*) OVER () AS page_size"
             " FROM (SELECT {there}.* FROM {table} WHERE {every} ORDER BY {keys}"
-            " LIMIT {limit}::int4 + 1) AS {fetched} ORDER BY page_row {direction}"
+            " LIMIT {limit}::int4 + 1) AS {fetched}"
         ).format(
             fetched=fetched,
             there=there,
@@ -216,7 +220,6 @@ class _Paging:
             every=sql.SQL(" AND ").join(every),
             keys=sql.SQL(", ").join(key + direction for key in self.order.columns(there)),
             limit=self.limit,
-            direction=sql.SQL("DESC" if self.page.is_backward else "ASC"),
         )
 
     def _table(self, there: sql.Composable) -> sql.Composable:

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any, NewType
 
+import graphql
 import strawberry
 
 DateTime = NewType("DateTime", datetime)
@@ -10,6 +11,7 @@ Position = NewType("Position", int)
 JSON = NewType("JSON", object)
 
 _LARGEST_POSITION = 2**63 - 1
+_NO_MOMENT = "A DateTime is a string such as 2026-01-31T09:30:00Z."
 
 
 def _written_moment(value: object) -> str:
@@ -21,19 +23,22 @@ def _written_moment(value: object) -> str:
 
 def _read_moment(value: object) -> datetime:
     if not isinstance(value, str):
-        raise ValueError("A DateTime is a string such as 2026-01-31T09:30:00Z.")  # noqa: TRY004  graphql-core expects a ValueError
-    moment = datetime.fromisoformat(value)
+        raise graphql.GraphQLError(_NO_MOMENT)
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError as error:
+        raise graphql.GraphQLError(_NO_MOMENT) from error
     if moment.tzinfo is None:
-        raise ValueError("A DateTime needs an offset: end it with Z for UTC.")
+        raise graphql.GraphQLError("A DateTime needs an offset: end it with Z for UTC.")
     return moment.astimezone(UTC)
 
 
 def _read_position(value: object) -> int:
     if not isinstance(value, str) or not (value.isascii() and value.isdigit()):
-        raise ValueError("A Position is what `position` returned: a string of digits.")
+        raise graphql.GraphQLError("A Position is what `position` returned: a string of digits.")
     position = int(value[:20])
     if position > _LARGEST_POSITION:
-        raise ValueError("No such Position.")
+        raise graphql.GraphQLError("No such Position.")
     return position
 
 
