@@ -21,7 +21,7 @@ from app.eventlog import command
 LOST = (psycopg.OperationalError, errors.ReadOnlySqlTransaction)
 """What a lost, restarting or switching server looks like from here."""
 
-_WAIT_FOR_CONNECTION = 1.0
+_WAIT_FOR_CONNECTION = 0.25
 _PAUSE = 0.05
 
 Connection = psycopg.AsyncConnection[Any]
