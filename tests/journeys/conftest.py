@@ -1,0 +1,68 @@
+import contextlib
+import tempfile
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from app import embedded
+from tests.journeys import client
+from tests.journeys import product as products
+
+Launch = Callable[..., client.Api]
+
+_running: list[products.Product] = []
+_TAIL = 8000  # characters of output that a failed story shows
+
+
+@pytest.fixture(scope="session")
+def shared_api(server: embedded.Address, migrated_template: str) -> Iterator[client.Api]:
+    with _launched(server, migrated_template, {}) as api:
+        yield api
+
+
+@pytest.fixture
+def api(shared_api: client.Api) -> client.Api:
+    """One product for all stories that need no other; each makes a project of its own."""
+    return shared_api
+
+
+@pytest.fixture
+def launch(server: embedded.Address, migrated_template: str) -> Iterator[Launch]:
+    """Start a product for this story alone, with settings: launch(operation_timeout="2")."""
+    with contextlib.ExitStack() as stack:
+
+        def launched(**settings: str) -> client.Api:
+            variables = {f"SERVICEBOOK_{name.upper()}": text for name, text in settings.items()}
+            return stack.enter_context(_launched(server, migrated_template, variables))
+
+        yield launched
+
+
+@contextlib.contextmanager
+def _launched(
+    server: embedded.Address, template: str, settings: dict[str, str]
+) -> Iterator[client.Api]:
+    with (
+        tempfile.TemporaryDirectory(prefix="servicebook-journey-") as place,
+        products.prepared(
+            server=server, template=template, directory=Path(place), settings=settings
+        ) as product,
+    ):
+        _running.append(product)
+        api = client.Api(product)
+        try:
+            product.start()
+            yield api
+        finally:
+            api.close()
+            _running.remove(product)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed:
+        for product in _running:
+            report.sections.append((f"output of {product.url}", product.output[-_TAIL:]))
+    return report
