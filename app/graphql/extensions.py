@@ -31,6 +31,7 @@ class OneRead(strawberry_extensions.SchemaExtension):
             schema=schema, operation=operation, variables=execution.variables
         )
         if operation is not None and bound:
+            root.variables = bound.variables
             target = operations.root_target(
                 schema=schema,
                 fragments=operations.fragments_of(document),

@@ -43,6 +43,6 @@ async def read(info: context.Info, event: UUID | int) -> Any:  # noqa: ANN401  a
         operation=raw.operation,
         key=operation.key,
     )
-    bound = binding.Binding(variables=raw.variable_values, given={"event": event})
+    bound = binding.Binding(variables=operation.variables, given={"event": event})
     answer = await info.context.reader.read(target=target, bound=bound)
     return answer[str(raw.path.key)]

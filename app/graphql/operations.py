@@ -17,6 +17,7 @@ class Operation(dict[str, Any]):
     def __init__(self, *, text: str, name: str | None) -> None:
         super().__init__()
         self.key = (text, name)
+        self.variables = execution_values.VariableValues(sources={}, coerced={})
 
 
 def bound_variables(

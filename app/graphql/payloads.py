@@ -56,7 +56,7 @@ async def _read(
 ) -> rows.Row:
     raw = info._raw_info  # noqa: SLF001  strawberry shows less than graphql-core
     target = _target(raw, type_)
-    bound = binding.Binding(variables=raw.variable_values, given=given)
+    bound = binding.Binding(variables=raw.root_value.variables, given=given)
     row = await info.context.reader.read(target=target, bound=bound)
     row[compiling.TYPE_KEY] = target.type.name
     for field in operations.selected(schema=raw.schema, target=target, bound=bound):

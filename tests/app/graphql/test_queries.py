@@ -230,7 +230,7 @@ async def test_introspection_needs_no_statement_and_mixes_with_reading(api, shop
     assert data == {"__typename": "Query", "__schema": {"queryType": {"name": "Query"}}}
     assert api.statements == []
 
-    mixed = await api.ask("{ __type(name: \"Project\") { name } projects { nodes { name } } }")
+    mixed = await api.ask('{ __type(name: "Project") { name } projects { nodes { name } } }')
     assert mixed == {"__type": {"name": "Project"}, "projects": {"nodes": [{"name": "shop"}]}}
     assert len(api.statements) == 1
 
@@ -252,7 +252,7 @@ async def test_nobody_reads_without_a_token(api, shop):
     assert api.statements == []
 
 
-HOSTILE = ["'", "\"; DROP TABLE read.projects; --", "%s %(p0)s %%", "{there}", "\\", "$1", "''::x"]
+HOSTILE = ["'", '"; DROP TABLE read.projects; --', "%s %(p0)s %%", "{there}", "\\", "$1", "''::x"]
 
 
 @pytest.mark.parametrize("text", HOSTILE)
