@@ -22,6 +22,7 @@ from projections import offerings
 
 _LOG_CONNECTIONS = 4  # beside those of queries: the writer, loads, feeds, credentials
 _OPEN_WITHIN = 10.0  # seconds
+_RECONNECT = 1.0  # seconds
 
 Progress = Callable[[str], None]
 
@@ -135,6 +136,7 @@ def _pool(
         min_size=2,
         max_size=settings.read_pool_size + _LOG_CONNECTIONS,
         timeout=_OPEN_WITHIN,
+        reconnect_timeout=_RECONNECT,  # then whoever asks next tries anew: no long back-off
         open=False,
     )
 

@@ -135,3 +135,6 @@ def _start_logging(settings: configuration.Settings) -> None:
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    if settings.log_level == "info":
+        for chatty in ("procrastinate", "uvicorn"):
+            logging.getLogger(chatty).setLevel(logging.WARNING)

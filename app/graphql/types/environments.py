@@ -63,7 +63,8 @@ class DeployerSettings:
 _FACTS = """json_build_object(
     'environment_id', {here}.id,
     'revision', {here}.running_revision,
-    'position', (SELECT head.position FROM ledger.head AS head),
+    'position', greatest({here}.position, (SELECT max(i.position)
+        FROM read.service_instances AS i WHERE i.environment_id = {here}.id)),
     'unavailable_offerings', (SELECT coalesce(json_agg(o.name), '[]'::json)
         FROM read.offerings AS o WHERE NOT o.is_configured),
     'instances', (SELECT coalesce(json_agg(row_to_json(i) ORDER BY i.created_at, i.id), '[]'::json)
