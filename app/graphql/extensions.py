@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import graphql
 from strawberry import extensions as strawberry_extensions
 from strawberry.types import ExecutionResult, StreamExecutionResult
+from strawberry.types.execution import PreExecutionError
 
 from app.eventlog import command
 from app.graphql import context, operations, reading
@@ -20,6 +21,18 @@ class OneRead(strawberry_extensions.SchemaExtension):
     async def on_execute(self) -> AsyncIterator[None]:
         """Read, unless the executor is going to refuse the variables."""
         execution = self.execution_context
+        try:
+            await self._read()
+        except Exception as error:
+            if execution.operation_type.value not in ("query", "mutation"):
+                raise
+            # An exception would pass by the extension that hides what nobody anticipated.
+            found = shown(located(error))
+            execution.result = PreExecutionError(data=None, errors=[found])
+        yield
+
+    async def _read(self) -> None:
+        execution = self.execution_context
         schema: graphql.GraphQLSchema = execution.schema._schema  # noqa: SLF001  strawberry offers no other way
         document, name = execution.graphql_document, execution.operation_name
         if document is None:
@@ -27,25 +40,34 @@ class OneRead(strawberry_extensions.SchemaExtension):
         root = operations.Operation(text=execution.query or "", name=name)
         execution.root_value = root
         operation = graphql.get_operation_ast(document, name)
-        bound = operation and operations.bound_variables(
+        if operation is None:
+            return
+        bound = operations.bound_variables(
             schema=schema, operation=operation, variables=execution.variables
         )
-        if operation is not None and bound:
-            root.variables = bound.variables
-            target = operations.root_target(
-                schema=schema,
-                fragments=operations.fragments_of(document),
-                operation=operation,
-                key=root.key,
-            )
-            who: context.Context = execution.context
-            if who.caller is None and not operations.is_open_to_all(
-                schema=schema, target=target, bound=bound
-            ):
-                raise unauthenticated()
-            if operation.operation is graphql.OperationType.QUERY:
-                root.update(await who.reader.read(target=target, bound=bound))
-        yield
+        if bound is None:
+            return
+        root.variables = bound.variables
+        target = operations.root_target(
+            schema=schema,
+            fragments=operations.fragments_of(document),
+            operation=operation,
+            key=root.key,
+        )
+        who: context.Context = execution.context
+        if who.caller is None and not operations.is_open_to_all(
+            schema=schema, target=target, bound=bound
+        ):
+            raise unauthenticated()
+        if operation.operation is graphql.OperationType.QUERY:
+            root.update(await who.reader.read(target=target, bound=bound))
+
+
+def located(error: Exception) -> graphql.GraphQLError:
+    """Return an error that happened before the executor began."""
+    if isinstance(error, graphql.GraphQLError):
+        return error
+    return graphql.GraphQLError(str(error), original_error=error)
 
 
 def unauthenticated() -> graphql.GraphQLError:

@@ -1,0 +1,243 @@
+import asyncio
+import contextlib
+import json
+import uuid
+from collections.abc import AsyncIterator
+
+import graphql
+import httpx
+import pytest
+import uvicorn
+import websockets
+
+from app import asgi
+from app.access import tokens
+
+pytestmark = pytest.mark.anyio
+
+JSON = "application/json"
+RESPONSE = "application/graphql-response+json"
+
+
+@pytest.fixture
+async def token(api) -> str:
+    async with api.parts.pool.connection() as connection:
+        return await tokens.create(connection=connection, subject="ada", name="Ada")
+
+
+@pytest.fixture
+async def client(api, token) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(asgi.create(api.parts)),
+        base_url="http://servicebook",
+        headers={"Authorization": f"Bearer {token}", "Accept": JSON},
+    ) as client:
+        yield client
+
+
+async def post(client, query, **more):
+    headers = more.pop("headers", {})
+    return await client.post("/graphql", json={"query": query, **more}, headers=headers)
+
+
+def codes(response) -> list[str]:
+    return [error["extensions"]["code"] for error in response.json()["errors"]]
+
+
+async def test_query_over_post_and_get(client, shop):
+    text = "query Q($id: ID!) { project(id: $id) { name } } query R { __typename }"
+    variables = {"id": shop.id("project")}
+
+    posted = await post(client, text, variables=variables, operationName="Q")
+    gotten = await client.get(
+        "/graphql",
+        params={"query": text, "variables": json.dumps(variables), "operationName": "Q"},
+    )
+
+    assert posted.json() == gotten.json() == {"data": {"project": {"name": "shop"}}}
+    assert posted.headers["content-type"].startswith(JSON)
+
+
+async def test_both_media_types(client):
+    fine = await post(client, "{ __typename }", headers={"Accept": RESPONSE})
+    wrong = await post(client, "{ nothing }", headers={"Accept": RESPONSE})
+    legacy = await post(client, "{ nothing }")
+
+    assert (fine.status_code, fine.headers["content-type"]) == (200, RESPONSE)
+    assert (wrong.status_code, wrong.headers["content-type"]) == (400, RESPONSE)
+    assert "data" not in wrong.json()
+    assert legacy.status_code == 200
+    assert codes(wrong) == codes(legacy) == ["BAD_USER_INPUT"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"3", b"[]", b"null", b'"x"', b"\xff\xfe", b"[" * 100_000, b"[{}]", b"{}",
+     b'{"query": 3}', b'{"query": "{a}", "variables": 3}',
+     b'{"query": "{__typename}", "operationName": 3}'],
+)  # fmt: skip
+async def test_what_is_no_request_is_told_so(client, body):
+    response = await client.post("/graphql", content=body, headers={"Content-Type": JSON})
+
+    assert response.status_code == 400
+    assert codes(response) == ["BAD_USER_INPUT"]
+
+
+async def test_methods_and_sizes(client):
+    assert (await client.put("/graphql")).status_code == 405
+    mutation = await client.get(
+        "/graphql", params={"query": "mutation { joinBeta { __typename } }"}
+    )
+    assert mutation.status_code in (400, 405)
+    large = await post(client, "{ __typename }" + " " * 300_000)
+    assert (large.status_code, codes(large)) == (413, ["LIMIT_EXCEEDED"])
+
+
+async def test_tokens(client, shop):
+    nothing = {"Authorization": ""}
+    wrong = await post(client, "{ __typename }", headers={"Authorization": "Bearer sbk_wrong"})
+    anonymous = await post(client, "{ projects { nodes { id } } }", headers=nothing)
+    viewer = await post(client, "{ viewer { subject } }", headers=nothing)
+    mutation = await post(
+        client,
+        'mutation { createProject(input: {name: "x"}) { __typename } }',
+        headers=nothing,
+    )
+
+    assert (wrong.status_code, codes(wrong)) == (401, ["UNAUTHENTICATED"])
+    assert codes(anonymous) == codes(mutation) == ["UNAUTHENTICATED"]
+    assert viewer.json() == {"data": {"viewer": None}}
+    me = await post(client, "{ viewer { subject } }")
+    assert me.json() == {"data": {"viewer": {"subject": "ada"}}}
+
+
+async def test_limits_of_an_operation(client):
+    deep = await post(client, "{ projects { nodes { environments { " + "project { environments { " * 6
+                      + "id" + " } }" * 6 + " } } } }")  # fmt: skip
+    long = await post(client, "{" + " __typename" * 2001 + "}")
+    doubling = await post(
+        client,
+        "{ ...F0 }"
+        + "".join(
+            f" fragment F{n} on Query {{ a{n}: __typename ...F{n + 1} b{n}: __typename ...F{n + 1} }}"
+            for n in range(25)
+        )
+        + " fragment F25 on Query { __typename }",
+    )
+
+    assert codes(deep) == ["LIMIT_EXCEEDED"]
+    assert long.json()["errors"]
+    assert doubling.json()["data"]["b24"] == "Query"
+
+
+async def test_whole_introspection_query(client):
+    response = await post(
+        client,
+        graphql.get_introspection_query(
+            descriptions=True, specified_by_url=True, directive_is_repeatable=True,
+            schema_description=True, input_value_deprecation=True,
+        ),
+    )  # fmt: skip
+
+    built = graphql.build_client_schema(response.json()["data"])
+    assert built.query_type.name == "Query"
+
+
+async def test_what_nobody_anticipated_is_hidden(client, api, caplog):
+    await api.execute("DROP TABLE read.offerings")
+
+    response = await post(client, "{ catalogue { name } }")
+
+    [error] = response.json()["errors"]
+    assert error["message"] == "internal error"
+    assert error["extensions"]["code"] == "INTERNAL"
+    assert uuid.UUID(error["extensions"]["correlationId"])
+    assert error["extensions"]["correlationId"] in caplog.text
+    assert "offerings" not in response.text
+
+
+async def test_browser_gets_the_page(client):
+    response = await client.get("/graphql", headers={"Accept": "text/html,*/*;q=0.8"})
+
+    assert response.headers["content-type"].startswith("text/html")
+
+
+@contextlib.asynccontextmanager
+async def served(api) -> AsyncIterator[str]:
+    """The application behind a real server, which speaks WebSocket."""
+    config = uvicorn.Config(asgi.create(api.parts), port=0, log_config=None, lifespan="off")
+    server = uvicorn.Server(config)
+    running = asyncio.create_task(server.serve())
+    async with asyncio.timeout(10):
+        while not server.started:
+            await asyncio.sleep(0.01)
+    host, port = server.servers[0].sockets[0].getsockname()[:2]
+    try:
+        yield f"ws://{host}:{port}/graphql"
+    finally:
+        server.should_exit = True
+        await running
+
+
+def connect(address):
+    return websockets.connect(address, subprotocols=["graphql-transport-ws"])
+
+
+async def exchange(socket, *messages):
+    for message in messages:
+        await socket.send(json.dumps(message))
+
+
+async def test_subscription_over_a_websocket(api, shop, token):
+    async with asyncio.timeout(20), served(api) as address, connect(address) as socket:
+        await exchange(
+            socket, {"type": "connection_init", "payload": {"authorization": f"Bearer {token}"}}
+        )
+        assert json.loads(await socket.recv())["type"] == "connection_ack"
+        query = 'subscription { auditEvents(after: "0") { position event } }'
+        await exchange(socket, {"id": "1", "type": "subscribe", "payload": {"query": query}})
+        first = json.loads(await socket.recv())
+        await exchange(socket, {"id": "1", "type": "complete"})
+        query = "{ projects { nodes { name } } }"
+        await exchange(socket, {"id": "2", "type": "subscribe", "payload": {"query": query}})
+        answers = [json.loads(await socket.recv())]
+        while answers[-1]["id"] != "2":
+            answers.append(json.loads(await socket.recv()))
+
+    event = first["payload"]["data"]["auditEvents"]
+    assert event == {"position": "1", "event": "ProjectCreated"}
+    assert answers[-1]["payload"]["data"] == {"projects": {"nodes": [{"name": "shop"}]}}
+
+
+async def test_wrong_token_and_no_token_over_a_websocket(api):
+    async with asyncio.timeout(20), served(api) as address:
+        async with connect(address) as socket:
+            await exchange(
+                socket, {"type": "connection_init", "payload": {"authorization": "sbk_wrong"}}
+            )
+            await socket.wait_closed()
+            assert socket.close_code == 4403
+        async with connect(address) as socket:
+            query = 'subscription { auditEvents(after: "0") { position } }'
+            await exchange(
+                socket,
+                {"type": "connection_init"},
+                {"id": "1", "type": "subscribe", "payload": {"query": query}},
+            )
+            await socket.recv()
+            refused = json.loads(await socket.recv())
+            [error] = refused["payload"]["errors"]
+            assert error["extensions"]["code"] == "UNAUTHENTICATED"
+
+
+@pytest.mark.parametrize(
+    "message", ["3", "[]", "{", "null", '{"type": 3}', "{}", '{"type":"subscribe","id":1}',
+                '{"type":"subscribe","id":"1","payload":3}', '{"type":"connection_init","payload":3}',
+                '{"type":"subscribe","id":"1","payload":{"query":3}}', "[" * 20000],
+)  # fmt: skip
+async def test_malformed_frames_close_the_connection(api, message):
+    async with asyncio.timeout(20), served(api) as address, connect(address) as socket:
+        await socket.send(message)
+        await socket.wait_closed()
+
+        assert 4400 <= socket.close_code < 4500
