@@ -4,12 +4,22 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Protocol
 from uuid import UUID
 
 import psycopg
 
 from app import application, deployers
+from app.eventlog import command
 from app.work.cause import Cause
+
+_LOOK = 0.5  # seconds between two looks whether a release is still wanted
+
+
+class _Wanted(Protocol):
+    """Tells what a deployer shall put into effect; None if there is nothing to do."""
+
+    async def __call__(self, *, deployment_id: UUID) -> application.Handover | None: ...
 
 
 class DeploymentTasks:
@@ -31,16 +41,14 @@ class DeploymentTasks:
     async def release(self, *, why: Cause, deployment_id: UUID) -> None:
         """Have the revision put into effect, and report how that ended."""
         async with self._alone(deployment_id):
-            handover = await self._rollout.handover(deployment_id=deployment_id)
-            if handover is not None:
-                await self._report(why, deployment_id, await self._carry_out(handover))
+            outcome = await self._carry_out_while_wanted(self._rollout.handover, deployment_id)
+            if outcome is not None:
+                await self._report(why, deployment_id, outcome)
 
     async def roll_back(self, *, why: Cause, deployment_id: UUID) -> None:  # noqa: ARG002  all tasks are called alike
         """Put the running revision back after a deployment that was given up in between."""
         async with self._alone(deployment_id):
-            handover = await self._rollout.rollback(deployment_id=deployment_id)
-            if handover is not None:
-                await self._carry_out(handover)
+            await self._carry_out_while_wanted(self._rollout.rollback, deployment_id)
 
     async def expire_deployment(self, *, why: Cause, deployment_id: UUID) -> None:
         """End a deployment at its deadline, as its deployer says it ended (R38)."""
@@ -67,6 +75,27 @@ class DeploymentTasks:
                 )
             case deployers.OutcomeStatus.PENDING:
                 return  # somebody else will report
+
+    async def _carry_out_while_wanted(
+        self, wanted: _Wanted, deployment_id: UUID
+    ) -> deployers.Outcome | None:
+        """Carry out what is wanted; None if nothing is, or no longer.
+
+        A command of a cancelled deployment must not go on, nor keep the next one waiting.
+        """
+        handover = await wanted(deployment_id=deployment_id)
+        if handover is None:
+            return None
+        release = asyncio.create_task(self._carry_out(handover))
+        try:
+            while not (await asyncio.wait({release}, timeout=_LOOK))[0]:
+                with contextlib.suppress(command.LogUnavailableError):  # until it can be told
+                    if await wanted(deployment_id=deployment_id) is None:
+                        return None
+            return release.result()
+        finally:
+            release.cancel()
+            await asyncio.wait({release})
 
     async def _carry_out(self, handover: application.Handover) -> deployers.Outcome:
         try:
