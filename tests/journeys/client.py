@@ -2,12 +2,14 @@
 
 import dataclasses
 import itertools
-from typing import Any
+from typing import Any, TypeAlias
 
 import httpx
 
 from tests.journeys import product as products
 from tests.journeys.product import until
+
+Json: TypeAlias = Any  # what the API takes and answers; each story says what it expects
 
 SERVICE = """
   id state functional usableByApplication wanted parked protected abandoned plan nextPlan prefix
@@ -42,7 +44,7 @@ _REFUSAL = f"""
   ... on TakenRefusal {{ holder {{ __typename id }} }}
   ... on QuotaRefusal {{ offering limit used }}
   ... on ConfirmationRefusal {{ expected }}
-  ... on DeploymentRefusal {{ deployment {{ {DEPLOYMENT} }} }}
+  ... on DeploymentRefusal {{ standing: deployment {{ {DEPLOYMENT} }} }}
   ... on PlanRefusal {{ added removed currentPlan {{ {PLAN} }} }}
 """
 _SELECTIONS = {
@@ -78,7 +80,7 @@ class Api:
     def close(self) -> None:
         self._http.close()
 
-    def post(self, document: str, **variables: Any) -> httpx.Response:
+    def post(self, document: str, **variables: Json) -> httpx.Response:
         answer = self._http.post(
             f"{self.product.url}/graphql",
             json={"query": document, "variables": variables},
@@ -88,7 +90,7 @@ class Api:
             self.answers.append(answer.text)
         return answer
 
-    def ask(self, document: str, **variables: Any) -> Any:
+    def ask(self, document: str, **variables: Json) -> Json:
         """Return the data; errors fail the story."""
         answer = self.post(document, **variables)
         body = answer.json()
@@ -96,7 +98,7 @@ class Api:
         assert "errors" not in body, body["errors"]
         return body["data"]
 
-    def outcome(self, mutation: str, **given: Any) -> Any:
+    def outcome(self, mutation: str, **given: Json) -> Json:
         """Carry out a mutation; return success or the refusal, with its type."""
         name = mutation[0].upper() + mutation[1:]
         document = (
@@ -105,13 +107,13 @@ class Api:
         )
         return self.ask(document, input=given)[mutation]
 
-    def do(self, mutation: str, **given: Any) -> Any:
+    def do(self, mutation: str, **given: Json) -> Json:
         """Carry out a mutation that succeeds; return what it answers."""
         outcome = self.outcome(mutation, **given)
         assert outcome["__typename"].endswith("Success"), outcome
         return outcome
 
-    def refused(self, mutation: str, **given: Any) -> Any:
+    def refused(self, mutation: str, **given: Json) -> Json:
         """Carry out a mutation that is refused; return the refusal."""
         outcome = self.outcome(mutation, **given)
         assert outcome["__typename"].endswith("Refusal"), outcome
@@ -130,7 +132,7 @@ class Api:
             self.do("detachService", id=self.default(environment, "STORAGE"))
         return made
 
-    def add(self, environment: str, offering: str = "postgres", **given: Any) -> str:
+    def add(self, environment: str, offering: str = "postgres", **given: Json) -> str:
         """Add a service, with the units that it takes, and return its id."""
         owner = self.ask(
             "query Owner($id: ID!) { environment(by: {id: $id}) { project { id"
@@ -154,7 +156,7 @@ class Api:
         assert len(found) == 1, found
         return str(found[0])
 
-    def services(self, environment: str) -> list[Any]:
+    def services(self, environment: str) -> list[Json]:
         answer = self.ask(
             "query Services($id: ID!) { environment(by: {id: $id}) {"
             f" serviceInstances(first: 100) {{ nodes {{ {SERVICE} }} }} }} }}",
@@ -162,7 +164,7 @@ class Api:
         )
         return list(answer["environment"]["serviceInstances"]["nodes"])
 
-    def service(self, service: str, **at: str) -> Any:
+    def service(self, service: str, **at: str) -> Json:
         """Return a service as it is, or as it was at a position or time."""
         return self.ask(
             f"query Service($id: ID!, $at: Moment) {{ serviceInstance(id: $id, at: $at) {{"
@@ -174,7 +176,7 @@ class Api:
     def state(self, service: str) -> str:
         return str(self.service(service)["state"])
 
-    def history(self, service: str) -> list[Any]:
+    def history(self, service: str) -> list[Json]:
         return list(
             self.ask(
                 "query History($id: ID!) { serviceInstance(id: $id) { history(first: 100) { nodes {"
@@ -184,13 +186,13 @@ class Api:
             )["serviceInstance"]["history"]["nodes"]
         )
 
-    def environment(self, environment: str) -> Any:
+    def environment(self, environment: str) -> Json:
         return self.ask(
             f"query Place($id: ID!) {{ environment(by: {{id: $id}}) {{ {ENVIRONMENT} }} }}",
             id=environment,
         )["environment"]
 
-    def revision(self, environment: str) -> Any:
+    def revision(self, environment: str) -> Json:
         return self.environment(environment)["runningRevision"]
 
     def variables(self, environment: str) -> dict[str, tuple[str, int]]:
@@ -200,14 +202,14 @@ class Api:
             for each in self.revision(environment)["variables"]
         }
 
-    def plan(self, environment: str) -> Any:
+    def plan(self, environment: str) -> Json:
         return self.ask(
             f"query Plan($id: ID!) {{ environment(by: {{id: $id}}) {{ deploymentPlan {{ {PLAN} }}"
             " } }",
             id=environment,
         )["environment"]["deploymentPlan"]
 
-    def deployment(self, deployment: str) -> Any:
+    def deployment(self, deployment: str) -> Json:
         return self.ask(
             f"query Deployment($id: ID!) {{ deployment(id: $id) {{ {DEPLOYMENT} }} }}",
             id=deployment,
@@ -218,13 +220,13 @@ class Api:
         self.do("provisionService", id=service)
         self.wait(service, state="PENDING_ATTACHMENT")
 
-    def deploy(self, environment: str, *, status: str = "SUCCEEDED", **given: Any) -> Any:
+    def deploy(self, environment: str, *, status: str = "SUCCEEDED", **given: Json) -> Json:
         """Deploy and wait for the end, which must be the expected one."""
         started = self.do("deploy", environment=environment, **given)["deployment"]
         return self.end(started["id"], status=status)
 
-    def end(self, deployment: str, *, status: str = "SUCCEEDED") -> Any:
-        def ended() -> Any:
+    def end(self, deployment: str, *, status: str = "SUCCEEDED") -> Json:
+        def ended() -> Json:
             found = self.deployment(deployment)
             return found if found["status"] != "RUNNING" else None
 
@@ -232,10 +234,10 @@ class Api:
         assert found["status"] == status, found
         return found
 
-    def wait(self, service: str, **expected: Any) -> Any:
+    def wait(self, service: str, **expected: Json) -> Json:
         """Wait until the service is as expected and return it."""
 
-        def fits() -> Any:
+        def fits() -> Json:
             found = self.service(service)
             seen = {name: found[name] for name in expected}
             return found if seen == expected else None
@@ -245,10 +247,10 @@ class Api:
         except AssertionError as error:
             raise AssertionError(f"{error}; it is {self.service(service)}") from None
 
-    def wait_for_failure(self, service: str) -> Any:
+    def wait_for_failure(self, service: str) -> Json:
         """Wait until the operation under way has failed and return it."""
 
-        def failed() -> Any:
+        def failed() -> Json:
             operation = self.service(service)["operation"]
             return operation if operation and operation["status"] == "FAILED" else None
 

@@ -1,9 +1,8 @@
 """S1 to S3: what an environment starts with, and what can be added to it."""
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
-from tests.journeys.client import Api
+from tests.journeys.client import Api, Json
 
 
 def test_a_new_environment_has_a_database_and_a_storage(api: Api) -> None:
@@ -53,7 +52,7 @@ def test_fifty_racing_adds_on_three_units_give_three(api: Api) -> None:
     units = [{"offering": "elasticsearch", "units": 3}]
     api.do("setSubscription", project=project.id, units=units)
 
-    def add(number: int) -> Any:
+    def add(number: int) -> Json:
         return add_until_decided(api, project.test, f"SEARCH_{number}")
 
     with ThreadPoolExecutor(50) as racers:
@@ -67,7 +66,7 @@ def test_fifty_racing_adds_on_three_units_give_three(api: Api) -> None:
     assert set(lost) == {"QUOTA_EXCEEDED"}
 
 
-def add_until_decided(api: Api, environment: str, prefix: str) -> Any:
+def add_until_decided(api: Api, environment: str, prefix: str) -> Json:
     """Add a service, again if so many others were faster that nothing was decided."""
     while True:
         outcome = api.outcome(

@@ -1,0 +1,305 @@
+"""S5, S6, S10, S11: what a deployment does, and what a failed one does not."""
+
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.journeys.client import Api, Json, Project
+from tests.journeys.product import until
+
+SUCCEEDING = "exit 0"
+FAILING = "echo the migration broke; exit 1"
+
+
+def release_by(api: Api, environment: str, path: Path, script: str) -> None:
+    """Have the environment released into a file, followed by a script."""
+    settings = {"path": str(path), "command": ["/bin/sh", "-c", script]}
+    api.do("configureDeployer", environment=environment, kind="env_file", settings=settings)
+
+
+@pytest.fixture
+def env_file(directory: Path) -> Path:
+    return directory / "app.env"
+
+
+@pytest.fixture
+def project(api: Api, env_file: Path) -> Project:
+    made = api.deployable_project()
+    release_by(api, made.test, env_file, SUCCEEDING)
+    return made
+
+
+def planned(plan: Json) -> set[tuple[str, str]]:
+    return {(action["kind"], action["instance"]["id"]) for action in plan["actions"]}
+
+
+def test_what_happens_is_what_was_planned(api: Api, project: Project, env_file: Path) -> None:
+    main = api.default(project.test, "DATABASE")
+    reports = api.add(project.test, prefix="REPORTS")
+    plan = api.plan(project.test)
+
+    ended = api.deploy(project.test, expectedPlan=plan["digest"])
+
+    assert planned(plan) == {
+        (kind, service) for kind in ("PROVISION", "ATTACH") for service in (main, reports)
+    }
+    for service in (main, reports):
+        events = [entry["event"] for entry in api.history(service)]
+        assert events.count("ServiceProvisioned") == events.count("ServiceAttached") == 1
+        found = api.service(service)
+        assert (found["state"], found["usableByApplication"]) == ("ATTACHED", True)
+        assert found["inDeployment"] is None
+    assert plan["variablesRemoved"] == plan["variablesChanged"] == plan["blockers"] == []
+    assert sorted(plan["variablesAdded"]) == sorted(api.variables(project.test))
+    assert ended["revision"] == api.revision(project.test)["number"] == 1
+    assert read(env_file)["REPORTS_DATABASE_DSN"] == api.dsn(reports)
+    assert planned(api.plan(project.test)) == {("KEEP", main), ("KEEP", reports)}
+
+
+def read(env_file: Path) -> dict[str, str]:
+    lines = [line.partition("=") for line in env_file.read_text().splitlines() if "=" in line]
+    return {name.removeprefix("export "): value.strip("'\"") for name, _, value in lines}
+
+
+def test_a_stale_plan_is_refused_with_the_difference(api: Api, project: Project) -> None:
+    seen = api.plan(project.test)
+    reports = api.add(project.test, prefix="REPORTS")
+
+    refusal = api.refused("deploy", environment=project.test, expectedPlan=seen["digest"])
+
+    assert refusal["code"] == "PLAN_STALE"
+    assert refusal["removed"] == []
+    assert any("REPORTS" in line for line in refusal["added"])
+    assert ("ATTACH", reports) in planned(refusal["currentPlan"])
+    assert api.environment(project.test)["runningDeployment"] is None
+
+
+def test_a_service_that_nobody_provides_blocks_the_plan(api: Api) -> None:
+    project = api.project()
+    storage = api.default(project.test, "STORAGE")
+
+    refusal = api.refused("deploy", environment=project.test)
+
+    assert refusal["code"] == "PLAN_BLOCKED"
+    assert [note["instance"]["id"] for note in refusal["currentPlan"]["blockers"]] == [storage]
+    assert api.service(storage)["version"] == 1
+
+
+def test_nothing_pending_is_deployed_too(api: Api, project: Project) -> None:
+    first = api.deploy(project.test)
+
+    second = api.deploy(project.test)
+
+    assert (first["number"], second["number"], second["revision"]) == (1, 2, 2)
+
+
+def test_a_detached_database_is_used_until_a_deployment_succeeds(
+    api: Api, project: Project, env_file: Path
+) -> None:
+    service = api.default(project.test, "DATABASE")
+    api.deploy(project.test)
+    with psycopg.connect(api.dsn(service)) as connection:
+        connection.execute("CREATE TABLE orders AS SELECT 7 AS total")
+    running, file = api.revision(project.test), env_file.read_bytes()
+
+    # A failing deployment leaves everything as it was.
+    api.do("detachService", id=service)
+    assert api.state(service) == "PENDING_DETACHMENT"
+    assert api.revision(project.test) == running
+    plan = api.plan(project.test)
+    assert planned(plan) == {("DETACH", service)}
+    assert sorted(plan["variablesRemoved"]) == ["DATABASE_URL", "DEFAULT_DATABASE_DSN"]
+    assert plan["warnings"]
+    release_by(api, project.test, env_file, FAILING)
+    failed = api.deploy(project.test, status="FAILED")
+    found = api.service(service)
+    assert (found["state"], found["usableByApplication"]) == ("PENDING_DETACHMENT", True)
+    assert api.revision(project.test) == running
+    assert env_file.read_bytes() == file
+    assert failed["error"]["step"] == "RELEASE"
+    assert "the migration broke" in failed["error"]["message"]
+    last = api.history(service)[-1]
+    assert "the migration broke" in last["sentence"]
+    assert last["deployment"]["id"] == failed["id"]
+    assert rows(api, service) == [(7,)]
+
+    # Attaching takes the wish back at once.
+    assert api.do("attachService", id=service)["serviceInstance"]["state"] == "ATTACHED"
+    assert planned(api.plan(project.test)) == {("KEEP", service)}
+
+    # A good deployment detaches; the data stays.
+    release_by(api, project.test, env_file, SUCCEEDING)
+    api.do("detachService", id=service)
+    api.deploy(project.test)
+    assert api.state(service) == "DETACHED"
+    assert api.variables(project.test) == {}
+    assert "DATABASE_URL" not in env_file.read_text()
+    api.wait(service, operation=None, secretVersion=2)
+    assert rows(api, service) == [(7,)]
+
+    # And it comes back.
+    assert api.do("attachService", id=service)["serviceInstance"]["state"] == "PENDING_ATTACHMENT"
+    api.deploy(project.test)
+    assert api.state(service) == "ATTACHED"
+    assert api.variables(project.test)["DATABASE_URL"] == (service, 2)
+    assert rows(api, service) == [(7,)]
+
+
+def rows(api: Api, service: str) -> list[Json]:
+    with psycopg.connect(api.dsn(service)) as connection:
+        return connection.execute("SELECT total FROM orders").fetchall()
+
+
+def test_two_deployments_at_once_are_one(api: Api, project: Project, directory: Path) -> None:
+    gate = directory / "gate"
+    script = f"while [ ! -e {gate} ]; do sleep 0.02; done"
+    release_by(api, project.test, directory / "app.env", script)
+    running = api.do("deploy", environment=project.test)["deployment"]
+    service = api.default(project.test, "DATABASE")
+
+    refusal = api.refused("deploy", environment=project.test)
+    removal = api.refused("removeService", id=service, confirm=api.service(service)["confirmation"])
+    elsewhere = api.deploy(project.live)
+
+    assert (refusal["code"], refusal["standing"]["id"]) == (
+        "DEPLOYMENT_IN_PROGRESS",
+        running["id"],
+    )
+    assert (removal["code"], removal["standing"]["id"]) == (
+        "DEPLOYMENT_IN_PROGRESS",
+        running["id"],
+    )
+    assert elsewhere["status"] == "SUCCEEDED"
+    assert api.service(service)["inDeployment"] == {
+        "role": "ATTACH",
+        "deployment": {"id": running["id"]},
+    }
+    gate.touch()
+    api.end(running["id"])
+
+
+def test_a_cancelled_deployment_attaches_nothing(
+    api: Api, project: Project, env_file: Path
+) -> None:
+    release_by(api, project.test, env_file, "sleep 60")
+    service = api.default(project.test, "DATABASE")
+    running = api.do("deploy", environment=project.test)["deployment"]
+    api.wait(service, state="PENDING_ATTACHMENT")
+
+    cancelled = api.do("cancelDeployment", id=running["id"])["deployment"]
+
+    assert cancelled["status"] == "CANCELLED"
+    assert api.state(service) == "PENDING_ATTACHMENT"
+    assert api.revision(project.test) is None
+    refusal = api.refused("reportDeployment", id=running["id"], outcome="SUCCEEDED")
+    assert refusal["code"] == "NO_DEPLOYMENT_IN_PROGRESS"
+    release_by(api, project.test, env_file, SUCCEEDING)
+    api.deploy(project.test)
+    assert api.state(service) == "ATTACHED"
+
+
+def test_an_edit_during_a_deployment_counts_for_the_next(
+    api: Api, project: Project, directory: Path
+) -> None:
+    gate = directory / "gate"
+    script = f"while [ ! -e {gate} ]; do sleep 0.02; done"
+    release_by(api, project.test, directory / "app.env", script)
+    service = api.default(project.test, "DATABASE")
+    running = api.do("deploy", environment=project.test)["deployment"]
+    api.wait(service, state="PENDING_ATTACHMENT")
+
+    assert api.do("detachService", id=service)["serviceInstance"]["state"] == "DETACHED"
+    gate.touch()
+    api.end(running["id"])
+
+    assert api.state(service) == "PENDING_DETACHMENT"
+    assert api.variables(project.test)["DATABASE_URL"] == (service, 1)
+
+
+def test_a_database_is_replaced_by_renaming_in_one_deployment(
+    api: Api, project: Project, env_file: Path
+) -> None:
+    old = api.default(project.test, "DATABASE")
+    api.deploy(project.test)
+    before = read(env_file)
+    new = api.add(project.test, prefix="NEW")
+    api.provision(new)
+
+    api.do("renamePrefix", id=old, prefix="OLD")
+    api.do("renamePrefix", id=new, prefix="DEFAULT")
+
+    assert api.state(old) == "ATTACHED"
+    assert api.variables(project.test)["DATABASE_URL"] == (old, 1)
+    plan = api.plan(project.test)
+    assert {("RENAME", old), ("ATTACH", new)} <= planned(plan)
+    assert "DATABASE_URL" in plan["variablesChanged"]
+    assert read(env_file) == before
+    api.deploy(project.test, expectedPlan=plan["digest"])
+    after = read(env_file)
+    assert after["OLD_DATABASE_DSN"] == before["DATABASE_URL"]
+    assert after["DATABASE_URL"] == after["DEFAULT_DATABASE_DSN"] == api.dsn(new)
+    assert "NEW_DATABASE_DSN" not in after
+    assert api.variables(project.test) == {
+        "DATABASE_URL": (new, 1),
+        "DEFAULT_DATABASE_DSN": (new, 1),
+        "OLD_DATABASE_DSN": (old, 1),
+    }
+
+
+def test_a_release_elsewhere_is_reported(api: Api, project: Project) -> None:
+    api.do("configureDeployer", environment=project.test, kind="external", settings={})
+    service = api.default(project.test, "DATABASE")
+    started = api.do("deploy", environment=project.test)["deployment"]
+    api.wait(service, state="PENDING_ATTACHMENT")
+
+    failed = reported(api, started["id"], outcome="FAILED", message="the host is full")
+    second = api.do("deploy", environment=project.test)["deployment"]
+    succeeded = reported(api, second["id"], outcome="SUCCEEDED")
+
+    assert failed["error"]["message"] == "the host is full"
+    assert "the host is full" in str([entry["sentence"] for entry in api.history(service)])
+    assert (succeeded["status"], api.state(service)) == ("SUCCEEDED", "ATTACHED")
+    late = api.refused("cancelDeployment", id=second["id"])
+    assert late["code"] == "TOO_LATE_TO_CANCEL"
+
+
+def reported(api: Api, deployment: str, **report: str) -> Json:
+    """Report a release, as soon as it is waited for."""
+    until(lambda: api.deployment(deployment)["step"] == "RELEASE", "the release is waited for")
+    return api.do("reportDeployment", id=deployment, **report)["deployment"]
+
+
+def test_new_credentials_are_staged_until_a_deployment(
+    api: Api, project: Project, env_file: Path
+) -> None:
+    service = api.default(project.test, "DATABASE")
+    api.deploy(project.test)
+    old = api.dsn(service)
+
+    api.do("rotateCredentials", id=service)
+    api.wait(service, secretVersion=2, operation=None)
+
+    new = api.dsn(service)
+    assert old != new
+    assert answers(old)
+    assert answers(new)
+    assert read(env_file)["DATABASE_URL"] == old
+    assert ("ROTATE", service) in planned(api.plan(project.test))
+    api.deploy(project.test)
+    assert read(env_file)["DATABASE_URL"] == new
+    assert api.variables(project.test)["DATABASE_URL"] == (service, 2)
+    until_refused(old)
+    assert answers(new)
+
+
+def answers(dsn: str) -> bool:
+    try:
+        with psycopg.connect(dsn) as connection:
+            return connection.execute("SELECT 1").fetchone() == (1,)
+    except psycopg.OperationalError:
+        return False
+
+
+def until_refused(dsn: str) -> None:
+    until(lambda: not answers(dsn), "the old credentials are refused")
