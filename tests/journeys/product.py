@@ -137,3 +137,12 @@ def prepared(
 
 def provider_dsn(server: embedded.Address) -> str:
     return server.dsn("postgres", user=embedded.PROVIDER_ROLE)
+
+
+def answers(dsn: str) -> bool:
+    """Can a client connect and ask?"""
+    try:
+        with psycopg.connect(dsn, connect_timeout=5) as connection:
+            return connection.execute("SELECT 1").fetchone() == (1,)
+    except psycopg.OperationalError:
+        return False

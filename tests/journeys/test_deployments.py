@@ -5,6 +5,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from tests.journeys import product as products
 from tests.journeys.client import Api, Json, Project
 from tests.journeys.product import until
 
@@ -282,24 +283,16 @@ def test_new_credentials_are_staged_until_a_deployment(
 
     new = api.dsn(service)
     assert old != new
-    assert answers(old)
-    assert answers(new)
+    assert products.answers(old)
+    assert products.answers(new)
     assert read(env_file)["DATABASE_URL"] == old
     assert ("ROTATE", service) in planned(api.plan(project.test))
     api.deploy(project.test)
     assert read(env_file)["DATABASE_URL"] == new
     assert api.variables(project.test)["DATABASE_URL"] == (service, 2)
     until_refused(old)
-    assert answers(new)
-
-
-def answers(dsn: str) -> bool:
-    try:
-        with psycopg.connect(dsn) as connection:
-            return connection.execute("SELECT 1").fetchone() == (1,)
-    except psycopg.OperationalError:
-        return False
+    assert products.answers(new)
 
 
 def until_refused(dsn: str) -> None:
-    until(lambda: not answers(dsn), "the old credentials are refused")
+    until(lambda: not products.answers(dsn), "the old credentials are refused")
