@@ -13,7 +13,15 @@ from strawberry.annotation import StrawberryAnnotation
 from strawberry.types.arguments import StrawberryArgument
 
 from app.graphql import identifiers
-from app.graphql.compiler import compiling, connections, cursors, documents, nodes, sources
+from app.graphql.compiler import (
+    compiling,
+    connections,
+    cursors,
+    documents,
+    filtering,
+    nodes,
+    sources,
+)
 
 _T = TypeVar("_T")
 
@@ -123,7 +131,7 @@ def connection(
     orders: Sequence[cursors.Order],
     description: str,
     arguments: Sequence[StrawberryArgument] = (),
-    filters: Mapping[str, connections.Filter] | None = None,
+    filters: Mapping[str, filtering.Filter] | None = None,
     is_outside: bool = False,
     is_two_way: bool = True,
 ) -> Field:

@@ -9,7 +9,8 @@ binding      the values of one execution: variables, arguments, what was given b
 selection    the fields selected of a type: fragments, aliases, directives
 compiling    the walk: objects, parameters, questions
 sources      columns, expressions, related rows
-connections  keyset pages; `cursors` are their places
+connections  keyset pages; `cursors` are their places, `filtering` says which rows
+moments      a row as it was
 documents    values inside a JSON document, in SQL or in Python
 nodes        things of any type, by id
 plans        the statement and its parameters, kept by operation

@@ -13,6 +13,7 @@ TYPE_KEY = "$type"
 """The hidden key under which an object of an abstract type tells its own; no alias can be this."""
 
 _PAIRS = 50  # a function takes 100 arguments
+_LARGEST = 5000  # fields
 
 Build = Callable[[Any, Sequence[Any]], Any]
 """Makes the selected tree out of a document and the trees of the rows that it refers to."""
@@ -63,6 +64,7 @@ class Compiler:
         self.preparations: list[Preparation] = []
         self.computations: list[Computation] = []
         self._aliases = 0
+        self._fields = 0
         self._selector = selection.Selector(schema=schema, fragments=fragments, ask=self.ask)
 
     def ask(self, question: binding.Question) -> Hashable:
@@ -102,8 +104,18 @@ class Compiler:
         selections: Sequence[graphql.SelectionSetNode],
         path: tuple[str, ...],
     ) -> list[selection.Field]:
-        """Return the selected fields of a type."""
-        return self._selector.fields(type_=type_, selections=selections, path=path)
+        """Return the selected fields of a type.
+
+        Raises LIMIT_EXCEEDED when the statement grows too large: aliases multiply by level.
+        """
+        found = self._selector.fields(type_=type_, selections=selections, path=path)
+        self._fields += len(found)
+        if self._fields > _LARGEST:
+            raise graphql.GraphQLError(
+                f"The operation selects more than {_LARGEST} fields, fragments written out.",
+                extensions={"code": "LIMIT_EXCEEDED"},
+            )
+        return found
 
     def object(
         self,

@@ -4,25 +4,17 @@ One more row than asked for is fetched, so that the page knows whether another o
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, LiteralString, cast
+from collections.abc import Mapping, Sequence
+from typing import Literal, LiteralString, cast
 
 import graphql
 from psycopg import sql
 
-from app.graphql.compiler import binding, compiling, cursors, selection, sources
+from app.graphql.compiler import binding, compiling, cursors, filtering, selection, sources
 from app.graphql.compiler.compiling import Compiler
 
 LARGEST_PAGE = 100
 DEFAULT_PAGE = 50
-
-
-@dataclasses.dataclass(frozen=True)
-class Filter:
-    """A condition that holds if the client gave a value; `value` makes it ready to bind."""
-
-    on: LiteralString
-    value: Callable[[Any], object] = lambda given: given
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +32,7 @@ class Connection:
 
     on: LiteralString
     orders: Sequence[cursors.Order]
-    filters: Mapping[str, Filter] = dataclasses.field(default_factory=dict)
+    filters: Mapping[str, filtering.Filter] = dataclasses.field(default_factory=dict)
     is_outside: bool = False
 
     def expression(
@@ -48,34 +40,6 @@ class Connection:
     ) -> sql.Composable:
         """Return the object of the connection."""
         return _Paging(connection=self, field=field, here=here, compiler=compiler).expression()
-
-
-@dataclasses.dataclass(frozen=True)
-class Followed:
-    """The row that an event concerns, `{event}`, if it is one of those asked for."""
-
-    on: LiteralString
-    given: sources.Given = dataclasses.field(default_factory=dict)
-    filters: Mapping[str, Filter] = dataclasses.field(default_factory=dict)
-
-    def expression(
-        self, *, field: selection.Field, here: sql.Composable | None, compiler: Compiler
-    ) -> sql.Composable:
-        """Return the object of the row, or null."""
-        type_ = compiler.object_type(field.type.name)
-        there = compiler.alias()
-        names = sources.template_names(
-            self.given, field=field, here=here, there=there, compiler=compiler
-        )
-        names["event"] = compiler.parameter(lambda bound: bound.given["event"])
-        every = [sources.conditions(self.on, type_=type_, names=names, is_outside=True)]
-        for filter_, value in asked(self.filters, field=field, compiler=compiler):
-            every.append(sql.SQL(filter_.on).format(there=there, value=value))
-        return sql.SQL("(SELECT {} FROM {} WHERE {})").format(
-            compiler.object(type_=type_, field=field, row=there),
-            sources.rows_of(type_).from_clause(there),
-            sql.SQL(" AND ").join(every),
-        )
 
 
 class _Paging:
@@ -100,7 +64,7 @@ class _Paging:
         )
         self.page = cast("Page", compiler.ask(lambda bound: _page(field, bound)))
         self.order = self._order()
-        self.filters = asked(connection.filters, field=field, compiler=compiler)
+        self.filters = filtering.asked(connection.filters, field=field, compiler=compiler)
         self.limit = compiler.parameter(lambda bound: _limit(field, bound))
         self.row = compiler.alias()
 
@@ -265,29 +229,6 @@ class _Paging:
         field, orders = self.field, self.connection.orders
         name = self.compiler.ask(lambda bound: _order_name(field, bound))
         return next((order for order in orders if order.name == name), orders[0])
-
-
-def asked(
-    filters: Mapping[str, Filter], *, field: selection.Field, compiler: Compiler
-) -> list[tuple[Filter, sql.Composable]]:
-    """Return the filters that the client set, with the placeholders of their values."""
-    return [
-        (filter_, compiler.parameter(_filter_value(field, name, filter_)))
-        for name, filter_ in filters.items()
-        if compiler.ask(_is_set(field, name)) is True
-    ]
-
-
-def _is_set(field: selection.Field, name: str) -> binding.Question:
-    return lambda bound: _filter(field, bound, name) is not None
-
-
-def _filter(field: selection.Field, bound: binding.Binding, name: str) -> Any:  # noqa: ANN401  a client's value of any type
-    return (field.arguments(bound).get("filter") or {}).get(name)
-
-
-def _filter_value(field: selection.Field, name: str, filter_: Filter) -> binding.Value:
-    return lambda bound: filter_.value(_filter(field, bound, name))
 
 
 def _order_name(field: selection.Field, bound: binding.Binding) -> str | None:

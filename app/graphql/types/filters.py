@@ -7,7 +7,7 @@ from uuid import UUID
 import strawberry
 
 from app.graphql import identifiers, source
-from app.graphql.compiler.connections import Filter
+from app.graphql.compiler.filtering import Filter
 from app.graphql.types import enums, orders
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, cast
 import strawberry
 
 from app.graphql import context, following, identifiers, source
-from app.graphql.compiler import connections
+from app.graphql.compiler import filtering
 from app.graphql.types import filters
 from app.graphql.types.audit import AuditEvent
 from app.graphql.types.scalars import Position
@@ -15,11 +15,11 @@ from app.graphql.types.service_instances import ServiceInstance
 from domain import events
 from projections import projection
 
-_INSTANCE = connections.Followed(
+_INSTANCE = filtering.Followed(
     on="{there}.id = {event}::uuid AND {there}.environment_id = {environment}::uuid",
     given={"environment": source.id_of("Environment", "environment")},
 )
-_EVENT = connections.Followed(on="{there}.position = {event}::int8", filters=filters.EVENTS)
+_EVENT = filtering.Followed(on="{there}.position = {event}::int8", filters=filters.EVENTS)
 
 
 async def _service_instance_changes(
@@ -67,7 +67,7 @@ def _followed(
 
 
 def _stream(
-    resolver: Callable[..., object], read: connections.Followed, description: str
+    resolver: Callable[..., object], read: filtering.Followed, description: str
 ) -> source.Field:
     return strawberry.subscription(
         resolver=resolver, description=description, metadata={"source": read}

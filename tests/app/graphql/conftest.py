@@ -1,103 +1,15 @@
 import contextlib
-import dataclasses
-import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
-import psycopg
 import psycopg_pool
 import pytest
-import strawberry
 
-from app import bootstrap, settings
+from app import asgi, bootstrap, settings
 from app import database as databases
-from app.access import caller
 from app.application import request
-from app.graphql import context, identifiers, reading, schema
-
-OPERATOR = caller.Caller(
-    subject="ada",
-    name="Ada",
-    token_id=uuid.UUID(int=1),
-    roles=frozenset({caller.Role.OPERATOR}),
-)
-
-
-class CountingCursor(psycopg.AsyncCursor[Any]):
-    """Remembers every statement that is sent."""
-
-    sent: list[str]
-
-    async def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
-        COUNTED.append(query.decode() if isinstance(query, bytes) else str(query))
-        return await super().execute(query, params, **options)
-
-
-COUNTED: list[str] = []
-
-
-@dataclasses.dataclass
-class Api:
-    """The schema over a database, asked without HTTP."""
-
-    parts: bootstrap.Parts
-    schema: strawberry.Schema
-    reader: reading.Reader
-    statements: list[str]
-
-    async def answer(
-        self, text: str, /, *, who: caller.Caller | None = OPERATOR, **variables: Any
-    ) -> Any:
-        self.statements.clear()
-        return await self.schema.execute(
-            text, variable_values=variables, context_value=self.context(who)
-        )
-
-    async def ask(self, text: str, /, **variables: Any) -> Any:
-        """Return the data; there must be no errors."""
-        answer = await self.answer(text, **variables)
-        assert answer.errors is None, answer.errors
-        return answer.data
-
-    async def codes(self, text: str, /, **variables: Any) -> list[str]:
-        """Return the codes of the errors."""
-        answer = await self.answer(text, **variables)
-        return [error.extensions["code"] for error in answer.errors or ()]
-
-    async def stream(self, text: str, /, **variables: Any) -> Any:
-        return await self.schema.subscribe(
-            text, variable_values=variables, context_value=self.context(OPERATOR)
-        )
-
-    def context(self, who: caller.Caller | None) -> context.Context:
-        return context.Context(
-            caller=who,
-            reader=self.reader,
-            event_log=self.parts.event_log,
-            application=self.parts.application,
-        )
-
-    async def execute(self, statement: str, values: Sequence[object] = ()) -> None:
-        """Change the database behind the API's back."""
-        async with self.parts.pool.connection() as connection:
-            await connection.execute(statement, values)
-
-
-@dataclasses.dataclass(frozen=True)
-class Shop:
-    """A project with its first environments, as the use cases make it."""
-
-    project: uuid.UUID
-    test: uuid.UUID
-    live: uuid.UUID
-    database: uuid.UUID
-    storage: uuid.UUID
-
-    def id(self, name: str) -> str:
-        types = {"project": "Project", "test": "Environment", "live": "Environment"}
-        type_name = types.get(name, "ServiceInstance")
-        return identifiers.text(type_name=type_name, uuid=getattr(self, name))
+from app.graphql import reading
+from tests.app.graphql.asking import COUNTED, Api, CountingCursor, Shop
 
 
 @pytest.fixture
@@ -116,7 +28,7 @@ async def api(database: str, directory: Path) -> AsyncIterator[Api]:
                 kwargs={"autocommit": True, "cursor_factory": CountingCursor},
             )
         )
-        built = schema.build(mutation=None)
+        built = asgi._schema()
         yield Api(
             parts=parts,
             schema=built,

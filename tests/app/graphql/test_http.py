@@ -12,6 +12,7 @@ import websockets
 
 from app import asgi
 from app.access import tokens
+from tests.app.graphql.asking import Api, Shop
 
 pytestmark = pytest.mark.anyio
 
@@ -20,13 +21,13 @@ RESPONSE = "application/graphql-response+json"
 
 
 @pytest.fixture
-async def token(api) -> str:
+async def token(api: Api) -> str:
     async with api.parts.pool.connection() as connection:
         return await tokens.create(connection=connection, subject="ada", name="Ada")
 
 
 @pytest.fixture
-async def client(api, token) -> AsyncIterator[httpx.AsyncClient]:
+async def client(api: Api, token: str) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(asgi.create(api.parts)),
         base_url="http://servicebook",
@@ -35,16 +36,21 @@ async def client(api, token) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def post(client, query, **more):
-    headers = more.pop("headers", {})
+async def post(
+    client: httpx.AsyncClient,
+    query: str,
+    *,
+    headers: dict[str, str] | None = None,
+    **more: object,
+) -> httpx.Response:
     return await client.post("/graphql", json={"query": query, **more}, headers=headers)
 
 
-def codes(response) -> list[str]:
+def codes(response: httpx.Response) -> list[str]:
     return [error["extensions"]["code"] for error in response.json()["errors"]]
 
 
-async def test_query_over_post_and_get(client, shop):
+async def test_query_over_post_and_get(client: httpx.AsyncClient, shop: Shop) -> None:
     text = "query Q($id: ID!) { project(id: $id) { name } } query R { __typename }"
     variables = {"id": shop.id("project")}
 
@@ -58,7 +64,7 @@ async def test_query_over_post_and_get(client, shop):
     assert posted.headers["content-type"].startswith(JSON)
 
 
-async def test_both_media_types(client):
+async def test_both_media_types(client: httpx.AsyncClient) -> None:
     fine = await post(client, "{ __typename }", headers={"Accept": RESPONSE})
     wrong = await post(client, "{ nothing }", headers={"Accept": RESPONSE})
     legacy = await post(client, "{ nothing }")
@@ -76,14 +82,14 @@ async def test_both_media_types(client):
      b'{"query": 3}', b'{"query": "{a}", "variables": 3}',
      b'{"query": "{__typename}", "operationName": 3}'],
 )  # fmt: skip
-async def test_what_is_no_request_is_told_so(client, body):
+async def test_what_is_no_request_is_told_so(client: httpx.AsyncClient, body: bytes) -> None:
     response = await client.post("/graphql", content=body, headers={"Content-Type": JSON})
 
     assert response.status_code == 400
     assert codes(response) == ["BAD_USER_INPUT"]
 
 
-async def test_methods_and_sizes(client):
+async def test_methods_and_sizes(client: httpx.AsyncClient) -> None:
     assert (await client.put("/graphql")).status_code == 405
     mutation = await client.get(
         "/graphql", params={"query": "mutation { joinBeta { __typename } }"}
@@ -93,7 +99,8 @@ async def test_methods_and_sizes(client):
     assert (large.status_code, codes(large)) == (413, ["LIMIT_EXCEEDED"])
 
 
-async def test_tokens(client, shop):
+@pytest.mark.usefixtures("shop")
+async def test_tokens(client: httpx.AsyncClient) -> None:
     nothing = {"Authorization": ""}
     wrong = await post(client, "{ __typename }", headers={"Authorization": "Bearer sbk_wrong"})
     anonymous = await post(client, "{ projects { nodes { id } } }", headers=nothing)
@@ -111,26 +118,39 @@ async def test_tokens(client, shop):
     assert me.json() == {"data": {"viewer": {"subject": "ada"}}}
 
 
-async def test_limits_of_an_operation(client):
-    deep = await post(client, "{ projects { nodes { environments { " + "project { environments { " * 6
-                      + "id" + " } }" * 6 + " } } } }")  # fmt: skip
+async def test_limits_of_an_operation(client: httpx.AsyncClient) -> None:
+    inside = "project { environments { " * 6 + "id" + " } }" * 6
+    deep = await post(client, f"{{ projects {{ nodes {{ environments {{ {inside} }} }} }} }}")
     long = await post(client, "{" + " __typename" * 2001 + "}")
     doubling = await post(
         client,
         "{ ...F0 }"
         + "".join(
-            f" fragment F{n} on Query {{ a{n}: __typename ...F{n + 1} b{n}: __typename ...F{n + 1} }}"
+            f" fragment F{n} on Query"
+            f" {{ a{n}: __typename ...F{n + 1} b{n}: __typename ...F{n + 1} }}"
             for n in range(25)
         )
         + " fragment F25 on Query { __typename }",
     )
 
-    assert codes(deep) == ["LIMIT_EXCEEDED"]
+    wide = await post(
+        client,
+        'query { project(id: "x") { ...F0 } }'
+        + "".join(
+            f" fragment F{n} on Project {{ "
+            + " ".join(f"a{m}: environments {{ project {{ ...F{n + 1} }} }}" for m in range(20))
+            + " }"
+            for n in range(4)
+        )
+        + " fragment F4 on Project { id }",
+    )
+
+    assert codes(deep) == codes(wide) == ["LIMIT_EXCEEDED"]
     assert long.json()["errors"]
     assert doubling.json()["data"]["b24"] == "Query"
 
 
-async def test_whole_introspection_query(client):
+async def test_whole_introspection_query(client: httpx.AsyncClient) -> None:
     response = await post(
         client,
         graphql.get_introspection_query(
@@ -143,7 +163,9 @@ async def test_whole_introspection_query(client):
     assert built.query_type.name == "Query"
 
 
-async def test_what_nobody_anticipated_is_hidden(client, api, caplog):
+async def test_what_nobody_anticipated_is_hidden(
+    client: httpx.AsyncClient, api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
     await api.execute("DROP TABLE read.offerings")
 
     response = await post(client, "{ catalogue { name } }")
@@ -156,20 +178,20 @@ async def test_what_nobody_anticipated_is_hidden(client, api, caplog):
     assert "offerings" not in response.text
 
 
-async def test_browser_gets_the_page(client):
+async def test_browser_gets_the_page(client: httpx.AsyncClient) -> None:
     response = await client.get("/graphql", headers={"Accept": "text/html,*/*;q=0.8"})
 
     assert response.headers["content-type"].startswith("text/html")
 
 
 @contextlib.asynccontextmanager
-async def served(api) -> AsyncIterator[str]:
+async def served(api: Api) -> AsyncIterator[str]:
     """The application behind a real server, which speaks WebSocket."""
     config = uvicorn.Config(asgi.create(api.parts), port=0, log_config=None, lifespan="off")
     server = uvicorn.Server(config)
     running = asyncio.create_task(server.serve())
     async with asyncio.timeout(10):
-        while not server.started:
+        while not server.started:  # noqa: ASYNC110  uvicorn has no event for it
             await asyncio.sleep(0.01)
     host, port = server.servers[0].sockets[0].getsockname()[:2]
     try:
@@ -179,16 +201,19 @@ async def served(api) -> AsyncIterator[str]:
         await running
 
 
-def connect(address):
-    return websockets.connect(address, subprotocols=["graphql-transport-ws"])
+def connect(address: str) -> websockets.connect:
+    return websockets.connect(
+        address, subprotocols=[websockets.Subprotocol("graphql-transport-ws")]
+    )
 
 
-async def exchange(socket, *messages):
+async def exchange(socket: websockets.ClientConnection, *messages: object) -> None:
     for message in messages:
         await socket.send(json.dumps(message))
 
 
-async def test_subscription_over_a_websocket(api, shop, token):
+@pytest.mark.usefixtures("shop")
+async def test_subscription_over_a_websocket(api: Api, token: str) -> None:
     async with asyncio.timeout(20), served(api) as address, connect(address) as socket:
         await exchange(
             socket, {"type": "connection_init", "payload": {"authorization": f"Bearer {token}"}}
@@ -209,7 +234,7 @@ async def test_subscription_over_a_websocket(api, shop, token):
     assert answers[-1]["payload"]["data"] == {"projects": {"nodes": [{"name": "shop"}]}}
 
 
-async def test_wrong_token_and_no_token_over_a_websocket(api):
+async def test_wrong_token_and_no_token_over_a_websocket(api: Api) -> None:
     async with asyncio.timeout(20), served(api) as address:
         async with connect(address) as socket:
             await exchange(
@@ -232,10 +257,11 @@ async def test_wrong_token_and_no_token_over_a_websocket(api):
 
 @pytest.mark.parametrize(
     "message", ["3", "[]", "{", "null", '{"type": 3}', "{}", '{"type":"subscribe","id":1}',
-                '{"type":"subscribe","id":"1","payload":3}', '{"type":"connection_init","payload":3}',
+                '{"type":"subscribe","id":"1","payload":3}',
+                '{"type":"connection_init","payload":3}',
                 '{"type":"subscribe","id":"1","payload":{"query":3}}', "[" * 20000],
 )  # fmt: skip
-async def test_malformed_frames_close_the_connection(api, message):
+async def test_malformed_frames_close_the_connection(api: Api, message: str) -> None:
     async with asyncio.timeout(20), served(api) as address, connect(address) as socket:
         await socket.send(message)
         await socket.wait_closed()

@@ -1,8 +1,10 @@
 import uuid
+from typing import Any
 
 import pytest
 
 from app.graphql import identifiers
+from tests.app.graphql.asking import Api, Shop
 
 pytestmark = pytest.mark.anyio
 
@@ -29,7 +31,7 @@ ORDERS = {
 
 
 @pytest.fixture
-async def crowd(api, shop) -> uuid.UUID:
+async def crowd(api: Api, shop: Shop) -> uuid.UUID:
     """`test` with 23 instances, many of which share their times."""
     await api.execute(
         """INSERT INTO read.service_instances
@@ -43,17 +45,18 @@ async def crowd(api, shop) -> uuid.UUID:
     return shop.test
 
 
-async def page(api, environment, **arguments):
+async def page(api: Api, environment: uuid.UUID, **arguments: object) -> Any:  # noqa: ANN401  a JSON tree
     id_ = identifiers.text(type_name="Environment", uuid=environment)
     data = await api.ask(PAGE, environment=id_, **arguments)
     return data["environment"]["serviceInstances"]
 
 
-async def in_order(api, environment, order) -> list[str]:
+async def in_order(api: Api, environment: uuid.UUID, order: str) -> list[str]:
     columns, is_descending = ORDERS[order]
     async with api.parts.pool.connection() as connection:
         cursor = await connection.execute(
-            f"SELECT prefix FROM read.service_instances WHERE environment_id = %s ORDER BY {columns}",
+            "SELECT prefix FROM read.service_instances"  # noqa: S608  written above
+            f" WHERE environment_id = %s ORDER BY {columns}",
             [environment],
         )
         prefixes = [prefix for (prefix,) in await cursor.fetchall()]
@@ -61,7 +64,7 @@ async def in_order(api, environment, order) -> list[str]:
 
 
 @pytest.mark.parametrize("order", ORDERS)
-async def test_pages_forward_hold_everything_once(api, crowd, order):
+async def test_pages_forward_hold_everything_once(api: Api, crowd: uuid.UUID, order: str) -> None:
     seen: list[str] = []
     after, has_next = None, True
     while has_next:
@@ -77,7 +80,7 @@ async def test_pages_forward_hold_everything_once(api, crowd, order):
 
 
 @pytest.mark.parametrize("order", ORDERS)
-async def test_pages_backward_hold_everything_once(api, crowd, order):
+async def test_pages_backward_hold_everything_once(api: Api, crowd: uuid.UUID, order: str) -> None:
     seen: list[str] = []
     before, has_previous = None, True
     while has_previous:
@@ -90,7 +93,7 @@ async def test_pages_backward_hold_everything_once(api, crowd, order):
     assert seen == await in_order(api, crowd, order)
 
 
-async def test_page_between_two_cursors(api, crowd):
+async def test_page_between_two_cursors(api: Api, crowd: uuid.UUID) -> None:
     whole = await page(api, crowd, order="CREATED_AT_ASC", first=100)
     cursors = [edge["cursor"] for edge in whole["edges"]]
 
@@ -102,7 +105,7 @@ async def test_page_between_two_cursors(api, crowd):
     assert found["pageInfo"]["hasPreviousPage"] is True
 
 
-async def test_empty_page(api, crowd):
+async def test_empty_page(api: Api, crowd: uuid.UUID) -> None:
     whole = await page(api, crowd, order="PREFIX_ASC", first=100)
 
     found = await page(
@@ -118,7 +121,7 @@ async def test_empty_page(api, crowd):
     }
 
 
-async def test_fifty_unless_said_otherwise(api, crowd):
+async def test_fifty_unless_said_otherwise(api: Api, crowd: uuid.UUID) -> None:
     for _ in range(2):
         await api.execute(
             """INSERT INTO read.service_instances SELECT (jsonb_populate_record(
@@ -152,7 +155,9 @@ async def test_fifty_unless_said_otherwise(api, crowd):
         {"after": "WyJDUkVBVEVEX0FUX0FTQyIsIm5ldmVyIiwibm8iXQ"},
     ],
 )
-async def test_what_is_no_page_is_refused(api, crowd, arguments):
+async def test_what_is_no_page_is_refused(
+    api: Api, crowd: uuid.UUID, arguments: dict[str, object]
+) -> None:
     id_ = identifiers.text(type_name="Environment", uuid=crowd)
 
     assert await api.codes(PAGE, environment=id_, order="CREATED_AT_ASC", **arguments) == [
@@ -160,7 +165,7 @@ async def test_what_is_no_page_is_refused(api, crowd, arguments):
     ]
 
 
-async def test_cursor_of_another_order_is_refused(api, crowd):
+async def test_cursor_of_another_order_is_refused(api: Api, crowd: uuid.UUID) -> None:
     id_ = identifiers.text(type_name="Environment", uuid=crowd)
     found = await page(api, crowd, order="CREATED_AT_ASC", first=2)
 
@@ -171,7 +176,8 @@ async def test_cursor_of_another_order_is_refused(api, crowd):
     assert codes == ["BAD_USER_INPUT"]
 
 
-async def test_nested_lists_have_their_own_pages(api, crowd, shop):
+@pytest.mark.usefixtures("crowd")
+async def test_nested_lists_have_their_own_pages(api: Api) -> None:
     data = await api.ask(
         """query ($first: Int!) { projects { totalCount nodes { environments {
           name
@@ -198,7 +204,8 @@ async def test_nested_lists_have_their_own_pages(api, crowd, shop):
     assert len(api.statements) == 1
 
 
-async def test_unfinished_removals_and_orphans(api, crowd):
+@pytest.mark.usefixtures("crowd")
+async def test_unfinished_removals_and_orphans(api: Api) -> None:
     await api.execute(
         """UPDATE read.service_instances SET
         removal_requested = prefix IN ('P1', 'P2'), abandoned = prefix = 'P3',

@@ -1,6 +1,7 @@
 import pytest
 
 from app.application import request
+from tests.app.graphql.asking import Api, Shop
 
 pytestmark = pytest.mark.anyio
 
@@ -14,7 +15,7 @@ query ($id: ID!, $at: Moment) {
 """
 
 
-async def test_instance_as_it_was(api, shop):
+async def test_instance_as_it_was(api: Api, shop: Shop) -> None:
     services = api.parts.application.services
     for prefix in ("FIRST", "SECOND"):
         await services.rename_prefix(
@@ -23,7 +24,7 @@ async def test_instance_as_it_was(api, shop):
             prefix=prefix,
         )
     now = (await api.ask(THEN, id=shop.id("database")))["serviceInstance"]
-    assert [entry["event"] for entry in now["history"]["nodes"]][0] == "ServiceAdded"
+    assert now["history"]["nodes"][0]["event"] == "ServiceAdded"
     _, renamed, _ = now["history"]["nodes"]
 
     by_position = await api.ask(THEN, id=shop.id("database"), at={"position": renamed["position"]})
@@ -38,7 +39,7 @@ async def test_instance_as_it_was(api, shop):
     assert now["prefix"] == "SECOND"
 
 
-async def test_before_its_first_event_there_was_nothing(api, shop):
+async def test_before_its_first_event_there_was_nothing(api: Api, shop: Shop) -> None:
     early = await api.ask(THEN, id=shop.id("database"), at={"position": "1"})
     long_ago = await api.ask(THEN, id=shop.id("database"), at={"time": "2001-01-01T00:00:00Z"})
     later = await api.ask(THEN, id=shop.id("database"), at={"position": "9223372036854775807"})
@@ -59,11 +60,11 @@ async def test_before_its_first_event_there_was_nothing(api, shop):
         {"time": "2026-01-01T00:00:00"},
     ],
 )
-async def test_what_is_no_moment_is_refused(api, shop, at):
+async def test_what_is_no_moment_is_refused(api: Api, shop: Shop, at: dict[str, object]) -> None:
     assert await api.codes(THEN, id=shop.id("database"), at=at) == ["BAD_USER_INPUT"]
 
 
-async def test_audit_events(api, shop):
+async def test_audit_events(api: Api, shop: Shop) -> None:
     text = """query ($filter: AuditEventFilter, $first: Int, $after: String) {
       auditEvents(filter: $filter, first: $first, after: $after) {
         totalCount pageInfo { endCursor hasNextPage }

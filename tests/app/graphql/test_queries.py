@@ -1,5 +1,7 @@
 import pytest
 
+from tests.app.graphql.asking import Api, Shop
+
 pytestmark = pytest.mark.anyio
 
 PROJECT = """
@@ -25,7 +27,7 @@ query ($id: ID!) {
 """
 
 
-async def test_one_statement_answers_a_whole_tree(api, shop):
+async def test_one_statement_answers_a_whole_tree(api: Api, shop: Shop) -> None:
     data = await api.ask(PROJECT, id=shop.id("project"))
 
     project = data["project"]
@@ -42,14 +44,15 @@ async def test_one_statement_answers_a_whole_tree(api, shop):
     assert len(api.statements) == 1
 
 
-async def test_everything_of_an_instance_can_be_asked(api, shop):
+async def test_everything_of_an_instance_can_be_asked(api: Api, shop: Shop) -> None:
     data = await api.ask(
         """
         query ($id: ID!) {
           serviceInstance(id: $id) {
             id kind plan nextPlan region prefix parameters nextParameters state functional
             usableByApplication wanted parked protected abandoned
-            operation { kind status error { code message } attempt startedAt deadline nextAttemptAt }
+            operation { kind status error { code message } attempt startedAt deadline
+              nextAttemptAt }
             removalRequested removalScheduledFor inDeployment { deployment { id } role }
             variableNames secretVersion confirmation createdAt updatedAt version
             offering { name title description kind configured retired
@@ -78,7 +81,9 @@ async def test_everything_of_an_instance_can_be_asked(api, shop):
     assert len(api.statements) == 1
 
 
-async def test_roots_aliases_and_merged_selections_share_the_statement(api, shop):
+async def test_roots_aliases_and_merged_selections_share_the_statement(
+    api: Api, shop: Shop
+) -> None:
     data = await api.ask(
         """
         query ($id: ID!, $live: ID!) {
@@ -117,7 +122,7 @@ async def test_roots_aliases_and_merged_selections_share_the_statement(api, shop
     assert len(api.statements) == 1
 
 
-async def test_environment_by_name(api, shop):
+async def test_environment_by_name(api: Api, shop: Shop) -> None:
     text = """query ($by: EnvironmentKey!) { environment(by: $by) { id } }"""
 
     found = await api.ask(text, by={"named": {"project": shop.id("project"), "name": "live"}})
@@ -129,7 +134,7 @@ async def test_environment_by_name(api, shop):
     assert by_id == {"environment": {"id": shop.id("test")}}
 
 
-async def test_deleted_environment_is_reached_from_within_only(api, shop):
+async def test_deleted_environment_is_reached_from_within_only(api: Api, shop: Shop) -> None:
     await api.execute("UPDATE read.environments SET is_deleted = true WHERE id = %s", [shop.test])
 
     data = await api.ask(
@@ -148,7 +153,7 @@ async def test_deleted_environment_is_reached_from_within_only(api, shop):
     }
 
 
-async def test_node_finds_each_type(api, shop):
+async def test_node_finds_each_type(api: Api, shop: Shop) -> None:
     text = """query ($id: ID!) { node(id: $id) {
       __typename id ... on Project { name } ... on Environment { project { name } }
       ... on ServiceInstance { prefix } ... on Deployment { number } } }"""
@@ -166,7 +171,7 @@ async def test_node_finds_each_type(api, shop):
     "id_",
     ["", "svc_", "svc_xyz", "nothing", "prj_" + "0" * 32, "svc_" + "G" * 32, "\x00", "\ud800", "1"],
 )
-async def test_unknown_ids_find_nothing(api, id_):
+async def test_unknown_ids_find_nothing(api: Api, id_: str) -> None:
     data = await api.ask(
         """query ($id: ID!) { node(id: $id) { id } nodes(ids: [$id]) { id } project(id: $id) { id }
           environment(by: {id: $id}) { id } serviceInstance(id: $id) { id }
@@ -181,7 +186,7 @@ async def test_unknown_ids_find_nothing(api, id_):
     assert set(data.values()) == {None}
 
 
-async def test_nodes_keep_their_places(api, shop):
+async def test_nodes_keep_their_places(api: Api, shop: Shop) -> None:
     ids = [shop.id("storage"), "nonsense", shop.id("project"), shop.id("storage")]
 
     data = await api.ask(
@@ -200,7 +205,7 @@ async def test_nodes_keep_their_places(api, shop):
     ]
 
 
-async def test_skip_and_include_decide_what_is_read(api, shop):
+async def test_skip_and_include_decide_what_is_read(api: Api, shop: Shop) -> None:
     text = """query ($id: ID!, $more: Boolean!) { serviceInstance(id: $id) {
       id @skip(if: $more) prefix @include(if: $more)
       ... @include(if: $more) { history { nodes { event } } } } }"""
@@ -214,7 +219,7 @@ async def test_skip_and_include_decide_what_is_read(api, shop):
     assert more["serviceInstance"]["history"]["nodes"] == [{"event": "ServiceAdded"}]
 
 
-async def test_object_with_more_keys_than_a_function_takes(api, shop):
+async def test_object_with_more_keys_than_a_function_takes(api: Api, shop: Shop) -> None:
     aliases = " ".join(f"a{number}: prefix" for number in range(120))
 
     data = await api.ask(
@@ -225,7 +230,8 @@ async def test_object_with_more_keys_than_a_function_takes(api, shop):
     assert set(data["serviceInstance"].values()) == {"DEFAULT"}
 
 
-async def test_introspection_needs_no_statement_and_mixes_with_reading(api, shop):
+@pytest.mark.usefixtures("shop")
+async def test_introspection_needs_no_statement_and_mixes_with_reading(api: Api) -> None:
     data = await api.ask("{ __typename __schema { queryType { name } } }")
     assert data == {"__typename": "Query", "__schema": {"queryType": {"name": "Query"}}}
     assert api.statements == []
@@ -235,7 +241,7 @@ async def test_introspection_needs_no_statement_and_mixes_with_reading(api, shop
     assert len(api.statements) == 1
 
 
-async def test_viewer(api):
+async def test_viewer(api: Api) -> None:
     data = await api.ask("{ viewer { subject name beta roles } }")
     nobody = await api.answer("{ viewer { subject } __typename }", who=None)
 
@@ -245,7 +251,8 @@ async def test_viewer(api):
     assert nobody.data == {"viewer": None, "__typename": "Query"}
 
 
-async def test_nobody_reads_without_a_token(api, shop):
+@pytest.mark.usefixtures("shop")
+async def test_nobody_reads_without_a_token(api: Api) -> None:
     answer = await api.answer("{ viewer { subject } projects { nodes { id } } }", who=None)
 
     assert [error.extensions["code"] for error in answer.errors] == ["UNAUTHENTICATED"]
@@ -255,8 +262,9 @@ async def test_nobody_reads_without_a_token(api, shop):
 HOSTILE = ["'", '"; DROP TABLE read.projects; --', "%s %(p0)s %%", "{there}", "\\", "$1", "''::x"]
 
 
+@pytest.mark.usefixtures("shop")
 @pytest.mark.parametrize("text", HOSTILE)
-async def test_text_is_never_sql(api, shop, text):
+async def test_text_is_never_sql(api: Api, text: str) -> None:
     data = await api.ask(
         """query ($text: String!, $id: ID!) {
           serviceInstances(filter: {prefix: $text, offering: [$text]}) { nodes { id } }
@@ -285,7 +293,8 @@ def _graphql(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-async def test_text_that_cannot_be_stored_is_refused(api, shop):
+@pytest.mark.usefixtures("shop")
+async def test_text_that_cannot_be_stored_is_refused(api: Api) -> None:
     for text in ("\x00", "\ud800"):
         assert await api.codes(
             """query ($text: String!) { serviceInstances(filter: {prefix: $text}) {

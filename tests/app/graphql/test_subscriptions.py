@@ -1,14 +1,18 @@
 import asyncio
 import contextlib
+import uuid
+from collections.abc import AsyncGenerator
 
 import pytest
+from strawberry.types import ExecutionResult
 
 from app.application import request
+from tests.app.graphql.asking import Api, Shop
 
 pytestmark = pytest.mark.anyio
 
 
-async def rename(api, service_instance_id, prefix):
+async def rename(api: Api, service_instance_id: uuid.UUID, prefix: str) -> None:
     await api.parts.application.services.rename_prefix(
         request=request.Request(actor="grace", name="renamePrefix"),
         service_instance_id=service_instance_id,
@@ -16,13 +20,13 @@ async def rename(api, service_instance_id, prefix):
     )
 
 
-async def take(stream, count):
+async def take(stream: AsyncGenerator[ExecutionResult, None], count: int) -> list[ExecutionResult]:
     """Return so many results, with a deadline."""
     async with asyncio.timeout(10), contextlib.aclosing(stream):
         return [await anext(stream) for _ in range(count)]
 
 
-async def test_audit_events_catch_up_and_go_on(api, shop):
+async def test_audit_events_catch_up_and_go_on(api: Api, shop: Shop) -> None:
     stream = await api.stream(
         """subscription ($after: Position) { events: auditEvents(after: $after) {
         position event subject { id } } }""",
@@ -39,7 +43,7 @@ async def test_audit_events_catch_up_and_go_on(api, shop):
     assert positions == list(range(4, head + 2))
 
 
-async def test_audit_events_are_filtered(api, shop):
+async def test_audit_events_are_filtered(api: Api, shop: Shop) -> None:
     stream = await api.stream(
         """subscription ($filter: AuditEventFilter) {
         auditEvents(after: "0", filter: $filter) { event subject { id } } }""",
@@ -51,7 +55,7 @@ async def test_audit_events_are_filtered(api, shop):
     assert {result.data["auditEvents"]["event"] for result in results} == {"ServiceAdded"}
 
 
-async def test_changes_of_the_environment_only(api, shop):
+async def test_changes_of_the_environment_only(api: Api, shop: Shop) -> None:
     text = """subscription ($id: ID!) { serviceInstanceChanges(environment: $id) {
       id prefix environment { name } history(last: 1) { nodes { event } } } }"""
     stream = await api.stream(text, id=shop.id("test"))
@@ -79,13 +83,13 @@ async def test_changes_of_the_environment_only(api, shop):
     }
 
 
-async def test_no_changes_of_what_is_no_environment(api):
+async def test_no_changes_of_what_is_no_environment(api: Api) -> None:
     stream = await api.stream('subscription { serviceInstanceChanges(environment: "none") { id } }')
 
     assert [result async for result in stream] == []
 
 
-async def test_nobody_follows_without_a_token(api):
+async def test_nobody_follows_without_a_token(api: Api) -> None:
     stream = await api.schema.subscribe(
         'subscription { auditEvents(after: "0") { id } }', context_value=api.context(None)
     )

@@ -1,0 +1,77 @@
+import pytest
+
+from tests.app.graphql.asking import Api, Shop
+
+pytestmark = pytest.mark.anyio
+
+ADD = """
+mutation ($environment: ID!, $prefix: String, $deep: Boolean = true) {
+  added: addService(
+    input: {environment: $environment, offering: "postgres", prefix: $prefix}
+  ) {
+    __typename
+    ... on AddServiceSuccess {
+      position
+      serviceInstance { prefix history(first: 1) @include(if: $deep) { nodes { event } } }
+    }
+    ... on Refusal { code message }
+    ... on TakenRefusal { holder { __typename id } again: holder {
+      ... on ServiceInstance { prefix } } }
+    ... on NotFoundRefusal { id }
+    ... on InputRefusal { problems { path message } }
+    ... on QuotaRefusal { limit used }
+  }
+}
+"""
+
+
+async def test_success_is_read_with_one_statement(api: Api, shop: Shop) -> None:
+    await api.ask(
+        """mutation ($id: ID!) { setSubscription(input: {project: $id,
+        units: [{offering: "postgres", units: 9}]}) { ... on Refusal { message } } }""",
+        id=shop.id("project"),
+    )
+
+    data = await api.ask(ADD, environment=shop.id("test"), prefix="reports")
+
+    assert data["added"]["__typename"] == "AddServiceSuccess"
+    assert data["added"]["serviceInstance"] == {
+        "prefix": "REPORTS",
+        "history": {"nodes": [{"event": "ServiceAdded"}]},
+    }
+    assert data["added"]["position"] == str(await api.parts.event_log.head())
+    assert len(api.statements) == 1
+
+
+async def test_refusals_carry_what_helps(api: Api, shop: Shop) -> None:
+    await api.ask(
+        """mutation ($id: ID!) { setSubscription(input: {project: $id,
+        units: [{offering: "postgres", units: 9}]}) { ... on Refusal { message } } }""",
+        id=shop.id("project"),
+    )
+
+    taken = await api.ask(ADD, environment=shop.id("test"), prefix=None)
+    missing = await api.ask(ADD, environment="nothing", prefix=None)
+    wrong = await api.ask(ADD, environment=shop.id("test"), prefix="_")
+
+    assert taken["added"]["code"] == "PREFIX_TAKEN"
+    assert taken["added"]["holder"] == {"__typename": "ServiceInstance", "id": shop.id("database")}
+    assert taken["added"]["again"] == {"prefix": "DEFAULT"}
+    assert (missing["added"]["__typename"], missing["added"]["id"]) == (
+        "NotFoundRefusal",
+        "nothing",
+    )
+    assert wrong["added"]["code"] == "PREFIX_INVALID"
+    assert wrong["added"]["problems"][0]["path"] == "prefix"
+
+
+async def test_plan_that_went_stale_comes_with_the_current_one(api: Api, shop: Shop) -> None:
+    data = await api.ask(
+        """mutation ($id: ID!) { deploy(input: {environment: $id, expectedPlan: "1.stale"}) {
+          ... on PlanRefusal { code added removed currentPlan {
+            digest actions { kind instance { prefix } } } } } }""",
+        id=shop.id("test"),
+    )
+
+    assert data["deploy"]["code"] == "PLAN_STALE"
+    assert data["deploy"]["currentPlan"]["actions"][0]["instance"] == {"prefix": "DEFAULT"}
