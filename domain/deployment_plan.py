@@ -90,7 +90,7 @@ def draw_up(
     is the place in the log that the facts were read at.
     """
     actions = tuple(
-        PlannedAction(kind=kind, service_instance_id=instance_id, line=f"{kind} {facts.label}")
+        PlannedAction(kind=kind, service_instance_id=instance_id, line=_line(kind, facts))
         for instance_id, facts in instances.items()
         for kind in _kinds(facts)
     )
@@ -146,6 +146,21 @@ def _kinds(facts: ServiceFacts) -> Iterator[PlannedActionKind]:
             yield PlannedActionKind.KEEP
 
 
+def _line(kind: PlannedActionKind, facts: ServiceFacts) -> str:
+    """Return an action as people read it; whatever else will differ reads differently."""
+    match kind:
+        case PlannedActionKind.PROVISION:
+            parameters = json.dumps(facts.parameters, sort_keys=True)
+            return f"{kind} {facts.label} ({facts.offering}, plan {facts.plan}, {parameters})"
+        case PlannedActionKind.RENAME:
+            return f"{kind} {facts.label} (from {facts.applied_prefix})"
+        case PlannedActionKind.ATTACH | PlannedActionKind.ROTATE:
+            version = facts.secret_version or _FIRST_SECRET_VERSION
+            return f"{kind} {facts.label} (credentials version {version})"
+        case PlannedActionKind.DETACH | PlannedActionKind.KEEP:
+            return f"{kind} {facts.label}"
+
+
 def _role(facts: ServiceFacts) -> values.DeploymentRole | None:
     if facts.applied and not facts.wanted:
         return values.DeploymentRole.DETACH
@@ -191,17 +206,24 @@ def _fingerprint(
     actions: Sequence[PlannedAction],
     instances: Mapping[UUID, ServiceFacts],
 ) -> str:
-    """Return a name for what will happen, whatever the order of the instances."""
+    """Return a name for what will happen, whatever the order of the instances.
+
+    Whether an instance is provisioned by the deployment or was before makes no difference.
+    """
     variables = _next_variables(instances)
     content = [
         str(environment_id),
         revision,
-        sorted([action.kind, str(action.service_instance_id)] for action in actions),
+        sorted(
+            [action.kind, str(action.service_instance_id)]
+            for action in actions
+            if action.kind is not PlannedActionKind.PROVISION
+        ),
         sorted([name, str(holder), version] for name, (holder, version) in variables.items()),
         {
             str(action.service_instance_id): _wanted(instances[action.service_instance_id])
             for action in actions
-            if action.kind is PlannedActionKind.PROVISION
+            if action.kind is PlannedActionKind.ATTACH
         },
     ]
     text = json.dumps(content, separators=(",", ":"), sort_keys=True)
@@ -209,7 +231,7 @@ def _fingerprint(
 
 
 def _wanted(facts: ServiceFacts) -> list[Any]:
-    """Return what the provider is asked for."""
+    """Return the plan and parameters that the instance has, or is going to have."""
     return [
         facts.plan if facts.next_plan is None else facts.next_plan,
         facts.parameters if facts.next_parameters is None else facts.next_parameters,

@@ -54,6 +54,8 @@ class ServiceFacts:
     was_ready: bool = False
     was_requested: bool = False
     operation: Operation | None = None
+    requested_plan: str | None = None
+    requested_parameters: dict[str, Any] | None = None
     next_plan: str | None = None
     next_parameters: dict[str, Any] | None = None
     secret_version: int = 0
@@ -91,7 +93,8 @@ class ServiceFacts:
     @property
     def is_parked(self) -> bool:
         """Is it new and skipped by deployments?"""
-        return self.state is states.ServiceInstanceState.NEW and not self.wanted
+        is_new = self.state is states.ServiceInstanceState.NEW
+        return is_new and not self.wanted and not self.is_under_removal
 
     @property
     def is_under_removal(self) -> bool:
@@ -195,6 +198,8 @@ def _(event: events.ServiceProvisioningStarted, facts: ServiceFacts) -> ServiceF
         facts,
         resource=states.Resource.CREATING,
         was_requested=True,
+        requested_plan=facts.plan,
+        requested_parameters=facts.parameters,
         operation=_started(event=event, kind=values.OperationKind.PROVISION, attempt=event.attempt),
     )
 
@@ -202,12 +207,26 @@ def _(event: events.ServiceProvisioningStarted, facts: ServiceFacts) -> ServiceF
 @evolve.register
 def _(event: events.ServiceProvisioned, facts: ServiceFacts) -> ServiceFacts:
     return dataclasses.replace(
-        facts,
+        _as_requested(facts) if event.is_late else facts,
         resource=states.Resource.READY,
         was_ready=True,
         operation=None,
         secret_version=event.secret_version,
         secret_versions=(event.secret_version,),
+    )
+
+
+def _as_requested(facts: ServiceFacts) -> ServiceFacts:
+    """Return the facts of what a provider made late: by then, something else may be wanted."""
+    requested = (facts.requested_plan, facts.requested_parameters)
+    if requested == (facts.plan, facts.parameters) or None in requested:
+        return facts
+    return dataclasses.replace(
+        facts,
+        plan=facts.requested_plan or facts.plan,
+        parameters=facts.requested_parameters or {},
+        next_plan=facts.plan,
+        next_parameters=facts.parameters,
     )
 
 

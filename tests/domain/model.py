@@ -25,6 +25,7 @@ class Model:
     prefix: str
     plan: str = "small"
     next_plan: str | None = None
+    asked_plan: str | None = None
     resource: str = ABSENT
     applied: bool = False
     wanted: bool = True
@@ -109,6 +110,7 @@ class Model:
     def provision(self, work: Work) -> None:
         if self.resource == ABSENT:
             self.resource, self.work, self.was_asked = CREATING, work, True
+            self.asked_plan = self.plan
 
     def configure(self, plan: str, work: Work) -> None:
         if plan == self.wanted_plan:
@@ -152,6 +154,8 @@ class Model:
 
     def provisioned(self, operation_id: UUID, then: Work, *, at: datetime) -> None:
         is_current = self.work is not None and self.work.id == operation_id
+        if self.resource == ABSENT and self.asked_plan not in (None, self.plan):
+            self.plan, self.next_plan = self.asked_plan, self.plan
         if self.resource == ABSENT or (self.resource == CREATING and is_current):
             self.resource, self.work, self.versions = READY, None, (1,)
             self._go_on(then, at=at)

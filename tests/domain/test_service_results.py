@@ -24,6 +24,20 @@ def test_a_late_success_is_adopted_while_the_instance_is_new() -> None:
     assert instance.pending_events[-1].is_late
 
 
+def test_a_late_success_of_another_plan_is_updated_to_the_wanted_one() -> None:
+    """R42"""
+    instance = histories.new()
+    operation_id = histories.provision(instance)
+    histories.expire(instance)
+    histories.configure(instance, plan="large")
+
+    histories.report_provisioned(instance, operation_id=operation_id, at=DEADLINE)
+
+    assert (instance.facts.plan, instance.facts.next_plan) == ("small", "large")
+    assert instance.facts.operation is not None
+    assert instance.facts.operation.kind is values.OperationKind.UPDATE
+
+
 def test_a_late_success_of_an_earlier_attempt_leaves_the_running_one_alone() -> None:
     """R42"""
     instance = histories.provisioning()

@@ -93,6 +93,8 @@ def test_added_instance_is_new_and_wanted(fold: Fold, added: RecordedEvent) -> N
             "operation_error_code": None,
             "operation_error_message": None,
             "operation_next_attempt_at": None,
+            "requested_plan": None,
+            "requested_parameters": None,
             "next_plan": None,
             "next_parameters": None,
             "secret_version": 0,
@@ -138,6 +140,8 @@ def test_failed_provisioning_is_told_beside_the_state(
 
     assert {name: after[name] for name in after if after[name] != before[name]} == {
         "was_requested": True,
+        "requested_plan": "small",
+        "requested_parameters": {"size_gb": 1},
         "operation_id": OPERATION,
         "operation_kind": "PROVISION",
         "operation_status": "FAILED",
