@@ -4,7 +4,8 @@
 `states`              the seven states, and the table of what each command may do where
 `errors`              refusals, each with a stable code
 `events`              the facts that are recorded, one class each
-`service_facts`       what the events of a service instance add up to
+`service_facts`       what is known of a service instance
+`service_fold`        from an event to the next facts
 `service_instance`    aggregate: the commands of a service instance and the results of its provider
 `environment`         aggregate: prefixes, variable names, the running revision and deployment
 `project`             aggregate: members, subscription, units in use

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from eventsourcing.domain import Aggregate
 
-from domain import events, service_facts, service_refusals, values
+from domain import events, service_facts, service_fold, service_refusals, values
 from domain.errors import RefusalCode
 from domain.states import Command, Resource, Situation
 
@@ -69,9 +69,9 @@ class ServiceInstance(Aggregate):
     def apply(self, event: events.Event) -> None:
         """Take an event in, new or replayed."""
         if isinstance(event, events.ServiceAdded):
-            self.facts = service_facts.begin(event)
+            self.facts = service_fold.begin(event)
         else:
-            self.facts = service_facts.evolve(event, self.facts)
+            self.facts = service_fold.evolve(event, self.facts)
 
     # What people ask for.
 

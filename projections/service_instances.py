@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
-from domain import events, service_facts, states, values
+from domain import events, service_facts, service_fold, states, values
 from projections.projection import Column, Index, Key, RecordedEvent, Row, Table, holds
 
 _Value = TypeVar("_Value")
@@ -166,10 +166,10 @@ def _operation_of(row: Row) -> service_facts.Operation | None:
 
 def _facts_after(event: events.ServiceEvent, row: Row | None) -> service_facts.ServiceFacts:
     if isinstance(event, events.ServiceAdded):
-        return service_facts.begin(event)
+        return service_fold.begin(event)
     if row is None:
         raise ValueError(f"{event.originator_id} has {event.TOPIC} before ServiceAdded")
-    return service_facts.evolve(event, facts_of(row))
+    return service_fold.evolve(event, facts_of(row))
 
 
 def _columns_of(facts: service_facts.ServiceFacts) -> Row:

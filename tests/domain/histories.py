@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from domain import errors, events, service_facts, service_instance, values
+from domain import errors, events, service_facts, service_fold, service_instance, values
 from domain.service_instance import ServiceInstance
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -381,10 +381,10 @@ def replayed(instance: ServiceInstance) -> service_facts.ServiceFacts:
     """The facts, folded afresh from the recorded events."""
     first, *others = instance.pending_events
     assert isinstance(first, events.ServiceAdded)
-    facts = service_facts.begin(first)
+    facts = service_fold.begin(first)
     for event in others:
         assert isinstance(event, events.Event)
-        facts = service_facts.evolve(event, facts)
+        facts = service_fold.evolve(event, facts)
     return facts
 
 

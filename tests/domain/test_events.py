@@ -5,7 +5,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from domain import deployment, environment, events, project, service_facts, service_instance
+from domain import (
+    deployment,
+    environment,
+    events,
+    project,
+    service_facts,
+    service_fold,
+    service_instance,
+)
 
 BASES = {"Event", "Created"}
 OF_A_SERVICE = typing.get_args(events.ServiceEvent)
@@ -57,10 +65,10 @@ def test_the_facts_follow_from_every_event_of_a_service(event_class: type[events
     if event_class is events.ServiceAdded:
         return  # `begin` takes it
 
-    handler = service_facts.evolve.dispatch(event_class)
+    handler = service_fold.evolve.dispatch(event_class)
 
-    assert handler is not service_facts.evolve.dispatch(object)
-    assert handler is not service_facts.evolve.dispatch(events.Event)
+    assert handler is not service_fold.evolve.dispatch(object)
+    assert handler is not service_fold.evolve.dispatch(events.Event)
 
 
 @pytest.mark.parametrize("aggregate", MODULE_OF)
@@ -79,7 +87,7 @@ def test_a_service_refuses_the_events_of_others() -> None:
     facts = typing.cast("service_facts.ServiceFacts", type("Facts", (), {"state": "NEW"})())
 
     with pytest.raises(TypeError, match="EnvironmentDeleted does not follow from NEW"):
-        service_facts.evolve(stranger, facts)
+        service_fold.evolve(stranger, facts)
 
 
 @pytest.mark.parametrize("aggregate", AGGREGATES)

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from hypothesis import strategies as st
 
-from domain import events, service_facts, values
+from domain import events, service_fold, values
 from projections import service_instances
 from projections.projection import Key, RecordedEvent, Row
 
@@ -198,9 +198,9 @@ def test_row_holds_what_the_domain_knows(
     data: st.DataObject, any_fields: AnyFields, record: Record, fold: Fold, added: RecordedEvent
 ) -> None:
     later = data.draw(later_events(any_fields=any_fields, record=record))
-    facts = service_facts.begin(added.event)
+    facts = service_fold.begin(added.event)
     for recorded in later:
-        facts = service_facts.evolve(recorded.event, facts)
+        facts = service_fold.evolve(recorded.event, facts)
 
     row = fold(READ_MODEL, [added, *later])[INSTANCE,]
 
