@@ -6,6 +6,7 @@
 `events`              the facts that are recorded, one class each
 `service_facts`       what is known of a service instance
 `service_fold`        from an event to the next facts
+`service_refusals`    why a command on a service instance is refused, and the way out
 `service_instance`    aggregate: the commands of a service instance and the results of its provider
 `environment`         aggregate: prefixes, variable names, the running revision and deployment
 `project`             aggregate: members, subscription, units in use
