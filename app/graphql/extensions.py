@@ -1,5 +1,6 @@
 """What happens around the executor: the one read before it, the errors after it."""
 
+import contextlib
 import logging
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -10,9 +11,23 @@ from strawberry.types import ExecutionResult, StreamExecutionResult
 from strawberry.types.execution import PreExecutionError
 
 from app.eventlog import command
-from app.graphql import context, operations, reading
+from app.graphql import context, limits, operations, reading
 
 _logger = logging.getLogger(__name__)
+_TOO_MANY_TOKENS = f"Document contains more than {limits.TOKENS} tokens"  # graphql-core's words
+
+
+class Parsing(strawberry_extensions.ParserCache):
+    """Parses a text once; an error is left to the parsing that follows, which reports it."""
+
+    def on_parse(self) -> Iterator[None]:
+        """Take the document from the cache, if it is one."""
+        execution = self.execution_context
+        with contextlib.suppress(graphql.GraphQLError):
+            execution.graphql_document = self.cached_parse_document(
+                execution.query, **execution.parse_options
+            )
+        yield
 
 
 class OneRead(strawberry_extensions.SchemaExtension):
@@ -78,15 +93,8 @@ def unauthenticated() -> graphql.GraphQLError:
     )
 
 
-class Errors(strawberry_extensions.SchemaExtension):
-    """Gives every error a code, and hides what nobody anticipated behind a correlation id."""
-
-    def on_operation(self) -> Iterator[None]:
-        """Treat the errors of a query or mutation."""
-        yield
-        result = self.execution_context.result
-        if isinstance(result, ExecutionResult | graphql.ExecutionResult) and result.errors:
-            result.errors = [shown(error) for error in result.errors]
+class StreamErrors(strawberry_extensions.SchemaExtension):
+    """Shows the errors of whatever goes over a WebSocket; `schema.execute` does it elsewhere."""
 
     def on_stream_result(self, result: StreamExecutionResult) -> Iterator[None]:
         """Treat the errors of an event."""
@@ -96,13 +104,15 @@ class Errors(strawberry_extensions.SchemaExtension):
 
 
 def shown(error: graphql.GraphQLError) -> graphql.GraphQLError:
-    """Return the error as clients see it."""
+    """Return the error as clients see it: with a code, and without what nobody anticipated."""
     if error.extensions and "code" in error.extensions:
         return error
     cause = error.original_error
     while isinstance(cause, graphql.GraphQLError) and cause.original_error is not None:
         cause = cause.original_error
     match cause:
+        case _ if _TOO_MANY_TOKENS in error.message:
+            return _with(error, error.message, {"code": "LIMIT_EXCEEDED"})
         case None | graphql.GraphQLError():
             return _with(error, error.message, {"code": "BAD_USER_INPUT"})
         case reading.ReadTimeoutError() | TimeoutError():

@@ -1,10 +1,12 @@
 """The schema, and how it is printed."""
 
+from typing import Any
+
 import graphql
 import strawberry
 from strawberry import extensions as strawberry_extensions
 from strawberry.schema.config import StrawberryConfig
-from strawberry.types import ExecutionContext
+from strawberry.types import ExecutionContext, ExecutionResult
 
 from app.graphql import extensions, limits, rows
 from app.graphql.types import deployments, environments, projects, scalars, service_instances
@@ -15,12 +17,18 @@ _CACHED = 512
 
 
 class _Schema(strawberry.Schema):
+    async def execute(self, *arguments: Any, **named: Any) -> ExecutionResult:  # noqa: ANN401  handed on as they are
+        """Execute an operation; errors are those that clients may see."""
+        result = await super().execute(*arguments, **named)
+        result.errors = [extensions.shown(error) for error in result.errors or ()] or None
+        return result
+
     def process_errors(
         self,
         errors: list[graphql.GraphQLError],
         execution_context: ExecutionContext | None = None,
     ) -> None:
-        """Log nothing: `extensions.Errors` logs what nobody anticipated."""
+        """Log nothing: `extensions.shown` logs what nobody anticipated."""
 
 
 def build(*, mutation: type | None) -> strawberry.Schema:
@@ -37,9 +45,9 @@ def build(*, mutation: type | None) -> strawberry.Schema:
         ],
         config=StrawberryConfig(scalar_map=scalars.SCALARS),
         extensions=[
-            extensions.Errors,
+            extensions.StreamErrors,
             lambda: strawberry_extensions.MaxTokensLimiter(max_token_count=limits.TOKENS),
-            lambda: strawberry_extensions.ParserCache(maxsize=_CACHED),
+            lambda: extensions.Parsing(maxsize=_CACHED),
             lambda: strawberry_extensions.AddValidationRules([limits.DepthRule]),
             lambda: strawberry_extensions.ValidationCache(maxsize=_CACHED),
             extensions.OneRead,

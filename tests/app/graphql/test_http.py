@@ -68,12 +68,14 @@ async def test_both_media_types(client: httpx.AsyncClient) -> None:
     fine = await post(client, "{ __typename }", headers={"Accept": RESPONSE})
     wrong = await post(client, "{ nothing }", headers={"Accept": RESPONSE})
     legacy = await post(client, "{ nothing }")
+    syntax = await post(client, "{ nothing", headers={"Accept": RESPONSE})
 
     assert (fine.status_code, fine.headers["content-type"]) == (200, RESPONSE)
     assert (wrong.status_code, wrong.headers["content-type"]) == (400, RESPONSE)
     assert "data" not in wrong.json()
     assert legacy.status_code == 200
-    assert codes(wrong) == codes(legacy) == ["BAD_USER_INPUT"]
+    assert codes(wrong) == codes(legacy) == codes(syntax) == ["BAD_USER_INPUT"]
+    assert syntax.status_code == 400
 
 
 @pytest.mark.parametrize(
@@ -146,7 +148,7 @@ async def test_limits_of_an_operation(client: httpx.AsyncClient) -> None:
     )
 
     assert codes(deep) == codes(wide) == ["LIMIT_EXCEEDED"]
-    assert long.json()["errors"]
+    assert codes(long) == ["LIMIT_EXCEEDED"]
     assert doubling.json()["data"]["b24"] == "Query"
 
 

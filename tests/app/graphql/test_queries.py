@@ -301,3 +301,17 @@ async def test_text_that_cannot_be_stored_is_refused(api: Api) -> None:
             nodes { id } } }""",
             text=text,
         ) == ["BAD_USER_INPUT"]
+
+
+async def test_statement_that_takes_too_long_is_stopped(api: Api, shop: Shop) -> None:
+    api.reader._seconds = 0.2
+    async with api.parts.pool.connection() as connection, connection.transaction():
+        await connection.execute("LOCK TABLE read.projects IN ACCESS EXCLUSIVE MODE")
+        assert await api.codes("{ projects { nodes { id } } }") == ["TIMEOUT"]
+        cursor = await connection.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        )
+        assert await cursor.fetchone() == (0,)
+
+    data = await api.ask("{ projects { nodes { id } } }")
+    assert data["projects"]["nodes"] == [{"id": shop.id("project")}]
