@@ -54,7 +54,7 @@ async def _serve(
     say: Say,
 ) -> None:
     async with bootstrap.assembled(settings=settings, found=found, progress=say) as parts:
-        server = uvicorn.Server(
+        server = _Server(
             uvicorn.Config(
                 asgi.create(parts),
                 lifespan="off",
@@ -64,12 +64,44 @@ async def _serve(
             )
         )
         helper = asyncio.create_task(_run_worker(parts)) if has_worker else None
-        say(await _invitation(parts, listener))
         try:
-            await server.serve(sockets=[listener])
+            with _stopped_by_signals(server):
+                say(await _invitation(parts, listener))
+                await server.serve(sockets=[listener])
         finally:
             if helper is not None:
                 await _stopped(helper)
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to us: uvicorn would raise them again, before anything else is closed."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Change nothing."""
+        yield
+
+
+@contextlib.contextmanager
+def _stopped_by_signals(server: uvicorn.Server) -> Iterator[None]:
+    """Let the first signal stop the server; a second one does what signals do."""
+    loop = asyncio.get_running_loop()
+    signs = (signal.SIGINT, signal.SIGTERM)
+
+    def release() -> None:
+        for sign in signs:
+            loop.remove_signal_handler(sign)
+
+    def stop() -> None:
+        release()
+        server.should_exit = True
+
+    for sign in signs:
+        loop.add_signal_handler(sign, stop)
+    try:
+        yield
+    finally:
+        release()
 
 
 async def _work(*, settings: configuration.Settings, found: database.Database, say: Say) -> None:
@@ -135,6 +167,8 @@ def _start_logging(settings: configuration.Settings) -> None:
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    if settings.log_level == "debug":
+        logging.getLogger("uvicorn").setLevel(logging.INFO)  # it shows frames, with tokens in them
     if settings.log_level == "info":
         for chatty in ("procrastinate", "uvicorn"):
             logging.getLogger(chatty).setLevel(logging.WARNING)

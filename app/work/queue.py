@@ -1,5 +1,6 @@
 """The tasks as the queue knows them."""
 
+import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
@@ -29,9 +30,12 @@ class _AgainAndAgain(retry.BaseRetryStrategy):
     def get_retry_decision(
         self, *, exception: BaseException, job: jobs.Job
     ) -> retry.RetryDecision | None:
-        _logger.warning(
-            "task %s broke, attempt %d", job.task_name, job.attempts + 1, exc_info=exception
-        )
+        if isinstance(exception, asyncio.CancelledError):
+            _logger.info("task %s is given back: this worker stops", job.task_name)
+        else:
+            _logger.warning(
+                "task %s broke, attempt %d", job.task_name, job.attempts + 1, exc_info=exception
+            )
         seconds = min(_FIRST_PAUSE * 2 ** min(job.attempts, 16), _LONGEST_PAUSE)
         pause = seconds * random.uniform(0.75, 1.25)  # noqa: S311  no secret
         return retry.RetryDecision(retry_in={"seconds": max(round(pause), 1)})

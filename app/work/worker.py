@@ -13,7 +13,7 @@ _HEARTBEAT = 1.0  # seconds
 _STALLED_AFTER = 5.0  # seconds without a heartbeat
 _SWEEP = 1.0  # seconds
 _POLL = 1.0  # seconds; news of a task comes at once, this is for news that was lost
-_GRACE = 5.0  # seconds that running tasks get to end when the worker stops
+_GRACE = 3.0  # seconds that running tasks get to end; after _STALLED_AFTER others take them
 
 _logger = logging.getLogger(__name__)
 

@@ -90,10 +90,10 @@ class Product:
             self._process.wait()
             self._process = None
 
-    def stop(self, *, within: float = 10.0) -> int:
+    def stop(self, number: signal.Signals = signal.SIGTERM, *, within: float = 10.0) -> int:
         """Ask it to stop, and return its exit code."""
         assert self._process is not None
-        self._process.send_signal(signal.SIGTERM)
+        self._process.send_signal(number)
         code = self._process.wait(within)
         self._process = None
         return code

@@ -11,6 +11,7 @@ from app import embedded
 from tests.journeys import product as products
 from tests.journeys.client import Api
 from tests.journeys.conftest import Launch
+from tests.journeys.test_subscriptions import listening
 
 PLANTED = "planted-Pa$$word/4711"
 
@@ -52,6 +53,8 @@ def test_secrets_are_found_nowhere(api: Api, server: embedded.Address, directory
     api.ask("{ auditEvents(first: 100) { nodes { event details reason } } }")
     passwords = [urlsplit(dsn).password or "" for dsn in (first, second)]
     assert len(set(passwords)) == 2
+    with listening(api, 'subscription { auditEvents(after: "0") { event } }') as stream:
+        assert next(iter(stream))
     places = {
         "database": contents(api.product.dsn),
         "output": api.product.output,
@@ -66,6 +69,7 @@ def test_secrets_are_found_nowhere(api: Api, server: embedded.Address, directory
         if secret in text
     ]
     assert found == []
+    assert "TEXT '" not in places["output"]  # frames hold tokens
     assert api.product.token not in places["database"] + places["answers"]
 
 

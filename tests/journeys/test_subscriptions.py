@@ -1,0 +1,156 @@
+"""What happens is told over a WebSocket, and nobody listening keeps the program from stopping."""
+
+import contextlib
+import itertools
+import json
+import signal
+from collections.abc import Iterator
+
+import pytest
+from websockets import exceptions
+from websockets.sync import client as websockets
+
+from tests.journeys.client import Api, Json
+from tests.journeys.conftest import Launch
+
+CHANGES = """
+  subscription Changes($environment: ID!) {
+    serviceInstanceChanges(environment: $environment) { id state operation { status } }
+  }
+"""
+LOG = """
+  subscription Log($after: Position, $filter: AuditEventFilter) {
+    auditEvents(after: $after, filter: $filter) { position event subject { id } details }
+  }
+"""
+
+
+class Stream:
+    """One subscription over one connection."""
+
+    def __init__(self, socket: websockets.ClientConnection) -> None:
+        self._socket = socket
+
+    def __iter__(self) -> Iterator[Json]:
+        while True:
+            message = json.loads(self._socket.recv(timeout=10))
+            if message["type"] == "next":
+                assert "errors" not in message["payload"], message
+                (value,) = message["payload"]["data"].values()
+                yield value
+            else:
+                assert message["type"] == "ping", message
+
+
+@contextlib.contextmanager
+def listening(api: Api, document: str, **variables: Json) -> Iterator[Stream]:
+    address = api.product.url.replace("http", "ws", 1) + "/graphql"
+    protocol = "graphql-transport-ws"
+    with websockets.connect(address, subprotocols=[protocol], close_timeout=0.2) as socket:
+        payload = {"authorization": f"Bearer {api.product.token}"}
+        socket.send(json.dumps({"type": "connection_init", "payload": payload}))
+        assert json.loads(socket.recv(timeout=10))["type"] == "connection_ack"
+        asked = {"query": document, "variables": variables}
+        socket.send(json.dumps({"type": "subscribe", "id": "1", "payload": asked}))
+        # The answer to a ping comes after what was sent before it was taken in.
+        socket.send(json.dumps({"type": "ping"}))
+        assert json.loads(socket.recv(timeout=10))["type"] == "pong"
+        yield Stream(socket)
+
+
+def test_changes_of_an_environment_are_told(api: Api) -> None:
+    project = api.project()
+    service = api.default(project.test, "DATABASE")
+
+    with listening(api, CHANGES, environment=project.test) as stream:
+        api.do("detachService", id=api.default(project.live, "DATABASE"))  # another environment
+        api.do("provisionService", id=service)
+        told = [change for _, change in zip(range(2), stream, strict=False)]
+
+    assert [(each["id"], each["state"]) for each in told] == [
+        (service, "PROVISIONING"),
+        (service, "PENDING_ATTACHMENT"),
+    ]
+
+
+def test_the_log_is_told_from_a_position_on_without_a_hole(api: Api) -> None:
+    first = api.do("createProject", name="told-from-the-start")
+    start = str(int(first["position"]) - 1)
+    api.project()
+
+    with listening(api, LOG, after=start) as stream:
+        told = list(itertools.islice(stream, 6))
+        last = api.project()
+        head = int(api.do("createEnvironment", project=last.id, name="end")["position"])
+        told += itertools.takewhile(lambda event: int(event["position"]) < head, stream)
+
+    positions = [int(event["position"]) for event in told]
+    assert positions == list(range(int(start) + 1, head))
+
+
+def test_only_events_that_were_asked_for_are_told(api: Api) -> None:
+    project = api.project()
+    wanted = {"events": ["ServicePrefixRenamed"], "project": project.id}
+    service = api.default(project.test, "DATABASE")
+
+    with listening(api, LOG, filter=wanted) as stream:
+        api.do("detachService", id=service)
+        api.do("renamePrefix", id=service, prefix="TOLD")
+        event = next(iter(stream))
+
+    assert (event["event"], event["subject"]["id"]) == ("ServicePrefixRenamed", service)
+    assert event["details"]["prefix"] == "TOLD"
+
+
+def test_nobody_listens_without_a_token(api: Api) -> None:
+    address = api.product.url.replace("http", "ws", 1) + "/graphql"
+    with websockets.connect(address, subprotocols=["graphql-transport-ws"]) as socket:
+        socket.send(json.dumps({"type": "connection_init", "payload": {"authorization": "x"}}))
+
+        with pytest.raises(exceptions.ConnectionClosed) as closed:
+            socket.recv(timeout=10)
+
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 4403
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_started_program_stops_cleanly(launch: Launch, number: signal.Signals) -> None:
+    api = launch()
+
+    code = api.product.stop(number)
+
+    assert code == 0
+    assert "Traceback" not in api.product.output
+
+
+def test_listeners_do_not_keep_the_program_from_stopping(launch: Launch) -> None:
+    api = launch()
+    project = api.project()
+
+    with (
+        listening(api, LOG, after="0") as stream,
+        listening(api, CHANGES, environment=project.test),
+    ):
+        assert next(iter(stream))
+        code = api.product.stop()
+
+    assert code == 0
+    assert "Traceback" not in api.product.output
+
+
+def test_a_release_does_not_keep_the_program_from_stopping(launch: Launch) -> None:
+    api = launch()
+    project = api.deployable_project()
+    settings = {"command": ["/bin/sleep", "60"]}
+    api.do("configureDeployer", environment=project.test, kind="env_file", settings=settings)
+    service = api.default(project.test, "DATABASE")
+    started = api.do("deploy", environment=project.test)["deployment"]
+    api.wait(service, state="PENDING_ATTACHMENT")
+
+    code = api.product.stop()
+    api.product.start()
+    api.do("cancelDeployment", id=started["id"])
+
+    assert code == 0
+    assert "Traceback" not in api.product.output
