@@ -137,6 +137,7 @@ def _pool(
         max_size=settings.read_pool_size + _LOG_CONNECTIONS,
         timeout=_OPEN_WITHIN,
         reconnect_timeout=_RECONNECT,  # then whoever asks next tries anew: no long back-off
+        kwargs={"autocommit": True},  # a query is one statement: BEGIN and COMMIT would be two more
         open=False,
     )
 
