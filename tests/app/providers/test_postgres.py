@@ -1,9 +1,8 @@
 import asyncio
 import dataclasses
-import random
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
 import psycopg
@@ -11,11 +10,12 @@ import pytest
 
 from app import embedded
 from app.providers import contract, postgres
+from tests.app.providers import provider_contract
+from tests.app.providers.provider_contract import HOSTILE, NOTHING, credentials_of, request_for
 
 pytestmark = pytest.mark.anyio
 
 PLAN = {"connections": 3, "statement_timeout": "60s", "extensions": ["citext", "pg_trgm"]}
-NOTHING: Mapping[str, object] = {}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,31 +55,10 @@ async def provider(server: Server) -> AsyncIterator[postgres.PostgresProvider]:
     await provider.aclose()
 
 
-def request_for(
-    service_instance_id: uuid.UUID,
-    *,
-    plan: Mapping[str, object] = PLAN,
-    parameters: Mapping[str, object] = NOTHING,
-) -> contract.ResourceRequest:
-    return contract.ResourceRequest(
-        service_instance_id=service_instance_id, plan=plan, parameters=parameters
-    )
-
-
-async def credentials_of(
-    provider: postgres.PostgresProvider, service_instance_id: uuid.UUID, *, version: int = 1
-) -> Mapping[str, str]:
-    return await provider.ensure_credentials(
-        service_instance_id=service_instance_id, version=version, secret=provider.new_secret()
-    )
-
-
 async def tenant(
     provider: postgres.PostgresProvider, *, parameters: Mapping[str, object] = NOTHING
 ) -> tuple[uuid.UUID, Mapping[str, str]]:
-    service_instance_id = uuid.uuid4()
-    await provider.ensure_present(request_for(service_instance_id, parameters=parameters))
-    return service_instance_id, await credentials_of(provider, service_instance_id)
+    return await provider_contract.tenant(provider, plan=PLAN, parameters=parameters)
 
 
 def ask(uri: str, statement: str) -> list[tuple[object, ...]]:
@@ -94,6 +73,74 @@ def traces(server: Server, service_instance_id: uuid.UUID) -> tuple[int, int]:
     databases = server.ask("SELECT count(*) FROM pg_database WHERE datname LIKE %s", pattern)
     roles = server.ask("SELECT count(*) FROM pg_roles WHERE rolname LIKE %s", pattern)
     return databases[0][0], roles[0][0]
+
+
+class PostgresAdapter(provider_contract.Adapter):
+    plan = PLAN
+    other_plan = PLAN | {"statement_timeout": "123s"}
+    senseless = (
+        (PLAN, {"extensions": [HOSTILE]}),
+        (PLAN, {"extensions": HOSTILE}),
+        (PLAN | {"statement_timeout": HOSTILE}, {}),
+        (PLAN | {"statement_timeout": 0}, {}),
+        (PLAN | {"connections": HOSTILE}, {}),
+        (PLAN | {"connections": True}, {}),
+        (PLAN | {"connections": 0}, {}),
+        (PLAN | {"extensions": [HOSTILE]}, {"extensions": [HOSTILE]}),
+        (PLAN | {"extensions": ["none_such"]}, {"extensions": ["none_such"]}),
+    )
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def provider(self) -> postgres.PostgresProvider:
+        return self._server.provider()
+
+    def provider_at(self, port: int, *, secret: str, deadline: float) -> postgres.PostgresProvider:
+        user = embedded.PROVIDER_ROLE
+        address = f"postgresql://{user}:{secret}@127.0.0.1:{port}/postgres"
+        return self._server.provider(address=address, deadline=deadline)
+
+    def port(self) -> int:
+        return self._server.port
+
+    async def traces(self, service_instance_id: uuid.UUID) -> Mapping[str, int]:
+        databases, roles = traces(self._server, service_instance_id)
+        return {"databases": databases, "roles": roles}
+
+    async def write(self, credentials: Mapping[str, str], text: str) -> None:
+        _ask_or_be_refused(credentials, "CREATE TABLE IF NOT EXISTS note (text text)")
+        _ask_or_be_refused(credentials, "INSERT INTO note VALUES (%s)", text)
+
+    async def read(self, credentials: Mapping[str, str]) -> str:
+        return str(_ask_or_be_refused(credentials, "SELECT text FROM note")[0][0])
+
+    async def trespass(self, mine: Mapping[str, str], theirs: Mapping[str, str]) -> None:
+        _ask_or_be_refused(mine, "SELECT text FROM note", database=theirs["database"])
+
+    async def allowance(self, credentials: Mapping[str, str]) -> object:
+        return ask(credentials["uri"], "SHOW statement_timeout")
+
+
+def _ask_or_be_refused(
+    credentials: Mapping[str, str], statement: str, *parameters: str, database: str | None = None
+) -> list[tuple[object, ...]]:
+    try:
+        with psycopg.connect(
+            credentials["uri"], autocommit=True, dbname=database or credentials["database"]
+        ) as connection:
+            cursor = connection.execute(statement, parameters)
+            return cursor.fetchall() if cursor.description else []
+    except psycopg.OperationalError as error:
+        if "failed for user" in str(error) or "permission denied" in str(error):
+            raise provider_contract.RefusedError from error
+        raise
+
+
+class TestContract(provider_contract.ProviderContract):
+    @pytest.fixture
+    def adapter(self, server: Server) -> PostgresAdapter:
+        return PostgresAdapter(server)
 
 
 async def test_a_database_can_be_used_with_its_credentials(
@@ -114,46 +161,6 @@ async def test_credentials_refuse_another_password(provider: postgres.PostgresPr
 
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(credentials["uri"].replace(credentials["password"], "guess"))
-
-
-async def test_a_repeat_changes_neither_data_nor_credentials(
-    provider: postgres.PostgresProvider,
-) -> None:
-    service_instance_id, _ = await tenant(provider)
-    secret = provider.new_secret()
-    first = await provider.ensure_credentials(
-        service_instance_id=service_instance_id, version=1, secret=secret
-    )
-    ask(first["uri"], "CREATE TABLE note AS SELECT 'kept' AS text")
-
-    await provider.ensure_present(request_for(service_instance_id))
-    again = await provider.ensure_credentials(
-        service_instance_id=service_instance_id, version=1, secret=secret
-    )
-
-    assert again == first
-    assert ask(again["uri"], "SELECT text FROM note") == [("kept",)]
-
-
-async def test_eight_requests_at_once_make_one_database(server: Server) -> None:
-    service_instance_id = uuid.uuid4()
-    providers = [server.provider() for _ in range(8)]
-
-    await asyncio.gather(
-        *(provider.ensure_present(request_for(service_instance_id)) for provider in providers)
-    )
-
-    assert traces(server, service_instance_id) == (1, 1)
-
-
-async def test_different_databases_are_made_side_by_side(
-    server: Server, provider: postgres.PostgresProvider
-) -> None:
-    ids = [uuid.uuid4() for _ in range(8)]
-
-    await asyncio.gather(*(provider.ensure_present(request_for(one)) for one in ids))
-
-    assert {traces(server, one) for one in ids} == {(1, 1)}
 
 
 @pytest.mark.parametrize("database", ["postgres", "template1", "servicebook"])
@@ -213,7 +220,7 @@ async def test_a_database_that_all_may_enter_stops_new_credentials(
     server: Server, provider: postgres.PostgresProvider
 ) -> None:
     service_instance_id = uuid.uuid4()
-    await provider.ensure_present(request_for(service_instance_id))
+    await provider.ensure_present(request_for(service_instance_id, plan=PLAN))
     name = f"open_{service_instance_id.hex}"
     with psycopg.connect(server.root, autocommit=True) as root:
         root.execute(f"CREATE DATABASE {name}")
@@ -251,16 +258,6 @@ async def test_rotation_keeps_data_and_ends_the_old_sessions(
     assert ask(new["uri"], "SELECT text FROM note") == [("kept",)]
 
 
-async def test_revoking_again_or_what_never_was_succeeds(
-    provider: postgres.PostgresProvider,
-) -> None:
-    service_instance_id, _ = await tenant(provider)
-
-    for version in (1, 1, 7):
-        await provider.ensure_revoked(service_instance_id=service_instance_id, version=version)
-    await provider.ensure_revoked(service_instance_id=uuid.uuid4(), version=1)
-
-
 async def test_what_a_login_made_for_itself_outlives_it(
     provider: postgres.PostgresProvider,
 ) -> None:
@@ -290,7 +287,7 @@ async def test_a_tenants_search_path_does_not_mislead_the_provider(
             session.execute("SET ROLE NONE")
             session.execute(statement)
 
-    await provider.ensure_present(request_for(service_instance_id))
+    await provider.ensure_present(request_for(service_instance_id, plan=PLAN))
     await credentials_of(provider, service_instance_id, version=2)
     await provider.ensure_revoked(service_instance_id=service_instance_id, version=1)
 
@@ -312,32 +309,6 @@ async def test_removal_ends_open_sessions_and_leaves_nothing(
     assert traces(server, service_instance_id) == (0, 0)
 
 
-async def test_removing_again_or_what_never_was_succeeds(
-    provider: postgres.PostgresProvider,
-) -> None:
-    service_instance_id, _ = await tenant(provider)
-
-    for _ in range(2):
-        await provider.ensure_absent(service_instance_id)
-    await provider.ensure_absent(uuid.uuid4())
-
-
-async def test_credentials_and_changes_need_a_database(
-    server: Server, provider: postgres.PostgresProvider
-) -> None:
-    service_instance_id = uuid.uuid4()
-
-    for call in (
-        credentials_of(provider, service_instance_id),
-        provider.ensure_configured(request_for(service_instance_id)),
-    ):
-        with pytest.raises(contract.ProviderError) as caught:
-            await call
-        assert caught.value.code == contract.ProviderErrorCode.RESOURCE_MISSING
-        assert not caught.value.is_transient
-    assert traces(server, service_instance_id) == (0, 0)
-
-
 async def test_credentials_asked_for_during_a_removal_leave_no_role(server: Server) -> None:
     for _ in range(5):
         service_instance_id, _ = await tenant(server.provider())
@@ -349,42 +320,6 @@ async def test_credentials_asked_for_during_a_removal_leave_no_role(server: Serv
             return_exceptions=True,
         )
 
-        assert traces(server, service_instance_id) == (0, 0)
-
-
-async def whole_life(
-    provider: postgres.PostgresProvider, service_instance_id: uuid.UUID, secret: Mapping[str, str]
-) -> None:
-    await provider.ensure_present(request_for(service_instance_id))
-    for version in (1, 2):
-        await provider.ensure_credentials(
-            service_instance_id=service_instance_id, version=version, secret=secret
-        )
-    await provider.ensure_revoked(service_instance_id=service_instance_id, version=1)
-
-
-async def break_off(work: Coroutine[object, object, None], *, after: float) -> None:
-    task = asyncio.create_task(work)
-    await asyncio.wait({task}, timeout=after)
-    task.cancel()
-    await asyncio.wait({task})
-
-
-async def test_work_that_is_broken_off_anywhere_is_completed_by_a_repeat(server: Server) -> None:
-    chance = random.Random(7)  # noqa: S311  a repeatable choice of moments
-    for _ in range(12):
-        service_instance_id = uuid.uuid4()
-        provider = server.provider()
-        secret = provider.new_secret()
-
-        await break_off(
-            whole_life(provider, service_instance_id, secret), after=chance.uniform(0.0, 0.25)
-        )
-        await whole_life(provider, service_instance_id, secret)
-
-        assert traces(server, service_instance_id) == (1, 2)
-        await break_off(provider.ensure_absent(service_instance_id), after=chance.uniform(0.0, 0.1))
-        await provider.ensure_absent(service_instance_id)
         assert traces(server, service_instance_id) == (0, 0)
 
 
@@ -426,42 +361,11 @@ async def test_extensions_of_the_plan_are_made_when_asked_for(
 ) -> None:
     service_instance_id, credentials = await tenant(provider, parameters={"extensions": ["citext"]})
     await provider.ensure_configured(
-        request_for(service_instance_id, parameters={"extensions": ["pg_trgm"]})
+        request_for(service_instance_id, plan=PLAN, parameters={"extensions": ["pg_trgm"]})
     )
 
     names = ask(credentials["uri"], "SELECT extname FROM pg_extension ORDER BY 1")
     assert names == [("citext",), ("pg_trgm",), ("plpgsql",)]
-
-
-HOSTILE = "x'; DROP DATABASE postgres; --\"\\"
-
-
-@pytest.mark.parametrize(
-    ("plan", "parameters"),
-    [
-        (PLAN, {"extensions": [HOSTILE]}),
-        (PLAN, {"extensions": HOSTILE}),
-        (PLAN | {"statement_timeout": HOSTILE}, {}),
-        (PLAN | {"statement_timeout": 0}, {}),
-        (PLAN | {"connections": HOSTILE}, {}),
-        (PLAN | {"connections": True}, {}),
-        (PLAN | {"connections": 0}, {}),
-        (PLAN | {"extensions": [HOSTILE]}, {"extensions": [HOSTILE]}),
-        (PLAN | {"extensions": ["none_such"]}, {"extensions": ["none_such"]}),
-    ],
-)
-async def test_values_that_make_no_sense_are_refused_for_good(
-    provider: postgres.PostgresProvider,
-    plan: Mapping[str, object],
-    parameters: Mapping[str, object],
-) -> None:
-    request = request_for(uuid.uuid4(), plan=plan, parameters=parameters)
-
-    with pytest.raises(contract.ProviderError) as caught:
-        await provider.ensure_present(request)
-
-    assert caught.value.code == contract.ProviderErrorCode.PARAMETERS_INVALID
-    assert not caught.value.is_transient
 
 
 async def test_an_extension_that_needs_a_superuser_is_a_lack_of_permission(
@@ -503,7 +407,7 @@ async def test_a_server_that_cannot_be_reached_is_a_passing_failure(
     provider = server.provider(address=address.format(host=server.host, port=server.port))
 
     with pytest.raises(contract.ProviderError) as caught:
-        await provider.ensure_present(request_for(uuid.uuid4()))
+        await provider.ensure_present(request_for(uuid.uuid4(), plan=PLAN))
 
     assert caught.value.is_transient
     assert "planted-secret" not in caught.value.message
@@ -519,24 +423,6 @@ async def test_an_address_that_cannot_be_read_is_not_shown(server: Server, addre
     assert caught.value.__context__ is None
 
 
-async def test_a_server_that_never_answers_is_given_up(server: Server) -> None:
-    writers = []
-    silent = await asyncio.start_server(lambda _, writer: writers.append(writer), "127.0.0.1", 0)
-    port = silent.sockets[0].getsockname()[1]
-    provider = server.provider(address=f"host=127.0.0.1 port={port} user=x", deadline=0.2)
-
-    try:
-        with pytest.raises(contract.ProviderError) as caught:
-            await provider.ensure_present(request_for(uuid.uuid4()))
-    finally:
-        silent.close()
-        for writer in writers:
-            writer.close()
-
-    assert caught.value.code == contract.ProviderErrorCode.TIMEOUT
-    assert caught.value.is_transient
-
-
 async def test_work_that_waits_for_another_is_given_up_at_the_deadline(server: Server) -> None:
     service_instance_id = uuid.uuid4()
     key = int.from_bytes(service_instance_id.bytes[:8], signed=True)
@@ -544,10 +430,12 @@ async def test_work_that_waits_for_another_is_given_up_at_the_deadline(server: S
         other.execute("SELECT pg_advisory_lock(%s)", (key,))
 
         with pytest.raises(contract.ProviderError) as caught:
-            await server.provider(deadline=0.3).ensure_present(request_for(service_instance_id))
+            await server.provider(deadline=0.3).ensure_present(
+                request_for(service_instance_id, plan=PLAN)
+            )
 
     assert caught.value.is_transient
-    await server.provider().ensure_present(request_for(service_instance_id))
+    await server.provider().ensure_present(request_for(service_instance_id, plan=PLAN))
     assert traces(server, service_instance_id) == (1, 1)
 
 
@@ -585,7 +473,7 @@ async def test_a_server_that_falls_silent_in_the_middle_is_given_up(server: Serv
     try:
         with pytest.raises(contract.ProviderError) as caught:
             await server.provider(address=address, deadline=0.5).ensure_present(
-                request_for(uuid.uuid4())
+                request_for(uuid.uuid4(), plan=PLAN)
             )
     finally:
         front.close()
