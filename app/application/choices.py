@@ -37,7 +37,8 @@ def choose(
         raise errors.InputRefusedError(
             code=RefusalCode.PARAMETERS_INVALID,
             message=f"The parameters do not fit {offering} {chosen.name}: "
-            + "; ".join(f"{problem.path}: {problem.message}" for problem in problems),
+            + "; ".join(f"{problem.path}: {problem.message}" for problem in problems)
+            + ".",
             problems=[
                 errors.Problem(path=problem.path, message=problem.message) for problem in problems
             ],
