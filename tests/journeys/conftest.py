@@ -48,15 +48,29 @@ def _launched(
         products.prepared(
             server=server, template=template, directory=Path(place), settings=settings
         ) as product,
+        _serving(product) as api,
     ):
-        _running.append(product)
-        api = client.Api(product)
-        try:
-            product.start()
-            yield api
-        finally:
-            api.close()
-            _running.remove(product)
+        yield api
+
+
+@contextlib.contextmanager
+def beside(api: client.Api) -> Iterator[client.Api]:
+    """Serve from another process too, over the same database and directory."""
+    with _serving(api.product.twin()) as another:
+        yield another
+
+
+@contextlib.contextmanager
+def _serving(product: products.Product) -> Iterator[client.Api]:
+    _running.append(product)
+    api = client.Api(product)
+    try:
+        product.start()
+        yield api
+    finally:
+        api.close()
+        product.kill()
+        _running.remove(product)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -52,8 +52,12 @@ class Product:
             **settings,
         }
         self.url = ""
-        self._log = directory / "output"
+        self._log = directory / f"output-{next(_names)}"
         self._process: subprocess.Popen[bytes] | None = None
+
+    def twin(self) -> "Product":
+        """Return another process over the same database and directory, not started yet."""
+        return Product(directory=self.directory, dsn=self.dsn, settings=self.environment)
 
     @property
     def token(self) -> str:

@@ -11,6 +11,7 @@ from app import embedded
 from tests.journeys import product as products
 from tests.journeys.client import Api
 from tests.journeys.conftest import Launch
+from tests.journeys.test_deployments import release_by
 from tests.journeys.test_subscriptions import listening
 
 PLANTED = "planted-Pa$$word/4711"
@@ -71,11 +72,6 @@ def test_secrets_are_found_nowhere(api: Api, server: embedded.Address, directory
     assert found == []
     assert "TEXT '" not in places["output"]  # frames hold tokens
     assert api.product.token not in places["database"] + places["answers"]
-
-
-def release_by(api: Api, environment: str, path: Path, script: str) -> None:
-    settings = {"path": str(path), "command": ["/bin/sh", "-c", script]}
-    api.do("configureDeployer", environment=environment, kind="env_file", settings=settings)
 
 
 def contents(dsn: str) -> str:

@@ -4,6 +4,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -13,6 +14,7 @@ from tests.journeys import product as products
 from tests.journeys.client import Api
 from tests.journeys.conftest import Launch
 from tests.journeys.product import until
+from tests.journeys.test_deployments import release_by
 from tests.journeys.test_removals import resources
 
 
@@ -185,3 +187,32 @@ def test_a_failed_removal_succeeds_when_the_provider_is_back(
     api.wait(service, state="REMOVED")
     assert resources(server, service) == []
     until(lambda: not listed(api, "unfinishedRemovals"), "nothing is left to remove")
+
+
+@pytest.mark.parametrize("is_killed", [False, True], ids=["alive", "killed"])
+def test_a_release_that_hangs_fails_at_the_deadline(
+    launch: Launch, directory: Path, *, is_killed: bool
+) -> None:
+    api = launch(deployment_timeout="3")
+    project = api.deployable_project()
+    service = api.default(project.test, "DATABASE")
+    release_by(api, project.test, directory / "app.env", "exit 0")
+    api.deploy(project.test)
+    running, file = api.revision(project.test), (directory / "app.env").read_bytes()
+    api.do("detachService", id=service)
+    release_by(api, project.test, directory / "app.env", "sleep 600")
+
+    started = api.do("deploy", environment=project.test)["deployment"]
+    until(lambda: api.deployment(started["id"])["step"] == "RELEASE", "the release began")
+    if is_killed:
+        api.product.kill()
+        api.product.start()
+    failed = api.end(started["id"], status="FAILED")
+
+    assert (failed["error"]["step"], failed["error"]["code"]) == ("RELEASE", "DEADLINE_EXCEEDED")
+    assert api.revision(project.test) == running
+    assert api.state(service) == "PENDING_DETACHMENT"
+    until(lambda: (directory / "app.env").read_bytes() == file, "the file is put back")
+    release_by(api, project.test, directory / "app.env", "exit 0")
+    api.deploy(project.test)
+    assert api.state(service) == "DETACHED"
