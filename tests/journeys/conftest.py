@@ -48,7 +48,7 @@ def _launched(
         products.prepared(
             server=server, template=template, directory=Path(place), settings=settings
         ) as product,
-        _serving(product) as api,
+        serving(product) as api,
     ):
         yield api
 
@@ -56,12 +56,13 @@ def _launched(
 @contextlib.contextmanager
 def beside(api: client.Api) -> Iterator[client.Api]:
     """Serve from another process too, over the same database and directory."""
-    with _serving(api.product.twin()) as another:
+    with serving(api.product.twin()) as another:
         yield another
 
 
 @contextlib.contextmanager
-def _serving(product: products.Product) -> Iterator[client.Api]:
+def serving(product: products.Product) -> Iterator[client.Api]:
+    """Start the product, and end it without a warning."""
     _running.append(product)
     api = client.Api(product)
     try:

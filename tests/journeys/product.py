@@ -41,7 +41,7 @@ def until(ask: Callable[[], T | None], what: str, *, seconds: float = PATIENCE) 
 class Product:
     """`servicebook serve`, with its database and directory; may be killed and started again."""
 
-    def __init__(self, *, directory: Path, dsn: str, settings: dict[str, str]) -> None:
+    def __init__(self, *, directory: Path, settings: dict[str, str], dsn: str = "") -> None:
         self.directory = directory
         self.dsn = dsn
         self.environment = {
@@ -137,6 +137,11 @@ def prepared(
         finally:
             made.kill()
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(database))
+
+
+def local(directory: Path) -> Product:
+    """Return a product that brings its own PostgreSQL, not started yet."""
+    return Product(directory=directory, settings={})
 
 
 def provider_dsn(server: embedded.Address) -> str:

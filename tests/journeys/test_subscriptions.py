@@ -9,10 +9,12 @@ from collections.abc import Iterator
 import pytest
 from websockets import exceptions
 from websockets.sync import client as websockets
+from websockets.typing import Subprotocol
 
 from tests.journeys.client import Api, Json
 from tests.journeys.conftest import Launch
 
+PROTOCOL = Subprotocol("graphql-transport-ws")
 CHANGES = """
   subscription Changes($environment: ID!) {
     serviceInstanceChanges(environment: $environment) { id state operation { status } }
@@ -45,8 +47,7 @@ class Stream:
 @contextlib.contextmanager
 def listening(api: Api, document: str, **variables: Json) -> Iterator[Stream]:
     address = api.product.url.replace("http", "ws", 1) + "/graphql"
-    protocol = "graphql-transport-ws"
-    with websockets.connect(address, subprotocols=[protocol], close_timeout=0.2) as socket:
+    with websockets.connect(address, subprotocols=[PROTOCOL], close_timeout=0.2) as socket:
         payload = {"authorization": f"Bearer {api.product.token}"}
         socket.send(json.dumps({"type": "connection_init", "payload": payload}))
         assert json.loads(socket.recv(timeout=10))["type"] == "connection_ack"
@@ -104,7 +105,7 @@ def test_only_events_that_were_asked_for_are_told(api: Api) -> None:
 
 def test_nobody_listens_without_a_token(api: Api) -> None:
     address = api.product.url.replace("http", "ws", 1) + "/graphql"
-    with websockets.connect(address, subprotocols=["graphql-transport-ws"]) as socket:
+    with websockets.connect(address, subprotocols=[PROTOCOL]) as socket:
         socket.send(json.dumps({"type": "connection_init", "payload": {"authorization": "x"}}))
 
         with pytest.raises(exceptions.ConnectionClosed) as closed:
