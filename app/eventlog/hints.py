@@ -8,6 +8,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator
 
+from app import cancellation
 from app.eventlog import connections, reading
 
 CHANNEL = "stored_events"
@@ -49,8 +50,7 @@ class Hints:
         """Stop listening; followers go on by polling."""
         listener, self._listener = self._listener, None
         if listener is not None:
-            listener.cancel()
-            await asyncio.wait([listener])
+            await cancellation.end(listener)
 
     async def _listen(self) -> None:
         while True:

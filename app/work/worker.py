@@ -1,12 +1,12 @@
 """Run tasks, and take over those of workers that died."""
 
 import asyncio
-import contextlib
 import logging
 
 import procrastinate
 from procrastinate import utils
 
+from app import cancellation
 from app.eventlog.task import QUEUE
 
 _HEARTBEAT = 1.0  # seconds
@@ -33,9 +33,7 @@ async def run(*, queue: procrastinate.App, concurrency: int) -> None:
             delete_jobs="successful",
         )
     finally:
-        sweeper.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await sweeper
+        await cancellation.end(sweeper)
 
 
 async def _sweep(queue: procrastinate.App) -> None:
