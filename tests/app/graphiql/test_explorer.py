@@ -1,5 +1,6 @@
 """The explorer in a real browser."""
 
+import contextlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,12 +8,14 @@ from typing import Any
 
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import TimeoutException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
 _PATIENCE_IN_SECONDS = 30
+_ANSWER_IN_SECONDS = 10
 _QUERY = ".graphiql-query-editor .view-lines"
 _VARIABLES = ".graphiql-editor-tool .view-lines"
 _RESULT = ".result-window .view-lines"
@@ -44,7 +47,14 @@ class Explorer:
         # Typing would be completed and corrected by the editor; running is done by keyboard.
         self.browser.execute_script(_SET_QUERY, operation)
         self._wait(lambda _: self.evaluate(_IS_NOTICED, operation), "the operation in the store")
+        self._wait(lambda _: self._has_answered(), "an answer")
+
+    def _has_answered(self) -> bool:
+        """Press the keys, once more if the page was too busy to notice."""
         self.find(".graphiql-query-editor textarea").send_keys(Keys.CONTROL, Keys.ENTER)
+        with contextlib.suppress(TimeoutException):
+            WebDriverWait(self.browser, _ANSWER_IN_SECONDS).until(lambda _: self.read(_RESULT))
+        return bool(self.read(_RESULT))
 
     def read(self, selector: str) -> str:
         elements = self.browser.find_elements(By.CSS_SELECTOR, selector)
