@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from selenium import webdriver
 from selenium.common.exceptions import TimeoutException
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
@@ -21,7 +22,8 @@ _VARIABLES = ".graphiql-editor-tool .view-lines"
 _RESULT = ".result-window .view-lines"
 _SET_QUERY = """
     const isQuery = (model) => model.uri.path.endsWith("-operation.graphql");
-    __MONACO.editor.getModels().find(isQuery).setValue(arguments[0]);
+    window.editor = __MONACO.editor.getEditors().find((each) => isQuery(each.getModel()));
+    editor.setValue(arguments[0]);
 """
 _IS_NOTICED = "Object.values(localStorage).some((kept) => kept.includes(arguments[0]))"
 
@@ -51,7 +53,12 @@ class Explorer:
 
     def _has_answered(self) -> bool:
         """Press the keys, once more if the page was too busy to notice."""
-        self.find(".graphiql-query-editor textarea").send_keys(Keys.CONTROL, Keys.ENTER)
+        # send_keys of an element would move the cursor to the end, into another operation.
+        self.browser.execute_script(
+            "editor.focus(); editor.setPosition({lineNumber: 1, column: 1})"
+        )
+        press = ActionChains(self.browser).key_down(Keys.CONTROL).send_keys(Keys.ENTER)
+        press.key_up(Keys.CONTROL).perform()
         with contextlib.suppress(TimeoutException):
             WebDriverWait(self.browser, _ANSWER_IN_SECONDS).until(lambda _: self.read(_RESULT))
         return bool(self.read(_RESULT))
