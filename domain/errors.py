@@ -149,11 +149,9 @@ class ConfirmationRefusedError(RefusedError):
 
 
 class DeploymentRefusedError(RefusedError):
-    """A deployment stands in the way, or none is there."""
+    """A deployment stands in the way, or is past what was asked."""
 
-    def __init__(
-        self, *, code: RefusalCode, message: str, deployment_id: UUID | None = None
-    ) -> None:
+    def __init__(self, *, code: RefusalCode, message: str, deployment_id: UUID) -> None:
         super().__init__(code=code, message=message)
         self.deployment_id = deployment_id
 

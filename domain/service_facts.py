@@ -59,6 +59,7 @@ class ServiceFacts:
     applied_prefix: str | None = None
     applied_variable_names: tuple[str, ...] | None = None
     removal_requested: bool = False
+    wanted_before_removal: bool = False
     removal_scheduled_for: datetime | None = None
     removal_attempts: int = 0
     deployment_id: UUID | None = None

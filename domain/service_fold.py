@@ -236,6 +236,7 @@ def _(event: events.ServiceRemovalRequested, facts: ServiceFacts) -> ServiceFact
     return dataclasses.replace(
         facts,
         wanted=False,
+        wanted_before_removal=facts.wanted,
         removal_requested=True,
         removal_scheduled_for=event.scheduled_for,
     )
@@ -243,7 +244,13 @@ def _(event: events.ServiceRemovalRequested, facts: ServiceFacts) -> ServiceFact
 
 @evolve.register
 def _(_event: events.ServiceRemovalCancelled, facts: ServiceFacts) -> ServiceFacts:
-    return dataclasses.replace(facts, removal_requested=False, removal_scheduled_for=None)
+    return dataclasses.replace(
+        facts,
+        wanted=facts.wanted_before_removal,
+        wanted_before_removal=False,
+        removal_requested=False,
+        removal_scheduled_for=None,
+    )
 
 
 @evolve.register

@@ -90,7 +90,8 @@ def prefix(text: str) -> str:
     Raises PREFIX_INVALID.
     """
     wanted = text.strip().upper()
-    if len(wanted) > _PREFIX_LIMIT or not _PREFIX.fullmatch(wanted):
+    is_plain = text.isascii()  # else a ligature would become two letters
+    if not is_plain or len(wanted) > _PREFIX_LIMIT or not _PREFIX.fullmatch(wanted):
         raise errors.InputRefusedError(
             code=errors.RefusalCode.PREFIX_INVALID,
             message=f"{_shown(text)} is no prefix: use letters, digits and single underscores, "
@@ -111,6 +112,18 @@ def name(text: str, *, path: str = "name") -> str:
             code=errors.RefusalCode.INVALID_INPUT,
             message=f"{_shown(text)} is no name: use lower-case letters, digits and single "
             f"hyphens, a letter first, at most {_NAME_LIMIT} characters.",
+            path=path,
+        )
+    return wanted
+
+
+def text(given: str, *, path: str, limit: int) -> str:
+    """Return what somebody wrote, trimmed. Raises INVALID_INPUT if it is empty or too long."""
+    wanted = given.strip()
+    if not 0 < len(wanted) <= limit:
+        raise errors.InputRefusedError(
+            code=errors.RefusalCode.INVALID_INPUT,
+            message=f"{path} takes 1 to {limit} characters.",
             path=path,
         )
     return wanted

@@ -17,9 +17,12 @@ from domain import (
     service_facts,
     service_instance,
     states,
+    values,
 )
 from domain.errors import RefusalCode
 from domain.values import DeploymentStatus
+
+_MESSAGE_LIMIT = 2_000
 
 
 class Deployments:
@@ -79,6 +82,7 @@ class Deployments:
         self, *, request: Request, deployment_id: UUID, succeeded: bool, message: str
     ) -> int:
         """Take in what somebody outside reports of a deployment that waits for it."""
+        told = values.text(message, path="message", limit=_MESSAGE_LIMIT) if message else ""
         wanted = DeploymentStatus.SUCCEEDED if succeeded else DeploymentStatus.FAILED
 
         async def decide(work: UnitOfWork) -> None:
@@ -90,7 +94,7 @@ class Deployments:
                 await endings.switch(work, found)
             else:
                 await endings.fail(
-                    work, found, code="RELEASE_FAILED", message=message or "reported as failed"
+                    work, found, code="RELEASE_FAILED", message=told or "reported as failed"
                 )
 
         return await commit(event_log=self._log, request=request, decide=decide)

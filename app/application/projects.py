@@ -19,6 +19,8 @@ DEFAULT_OFFERINGS = ("postgres", "s3")
 FIRST_ENVIRONMENTS = {"test": False, "live": True}
 """The environments of a new project, and whether they are protected."""
 
+_SUBJECT_LIMIT = 255
+
 
 class Projects:
     """Projects, their members and subscriptions, and their environments."""
@@ -82,7 +84,11 @@ class Projects:
         async def decide(work: UnitOfWork) -> None:
             found = await work.project(project_id)
             require_version(found, expected_version)
-            found.add_member(subject=_subject(subject), role=role, at=work.now)
+            found.add_member(
+                subject=values.text(subject, path="subject", limit=_SUBJECT_LIMIT),
+                role=role,
+                at=work.now,
+            )
 
         return await commit(event_log=self._log, request=request, decide=decide)
 
@@ -99,7 +105,9 @@ class Projects:
         async def decide(work: UnitOfWork) -> None:
             found = await work.project(project_id)
             require_version(found, expected_version)
-            found.remove_member(subject=_subject(subject), at=work.now)
+            found.remove_member(
+                subject=values.text(subject, path="subject", limit=_SUBJECT_LIMIT), at=work.now
+            )
 
         return await commit(event_log=self._log, request=request, decide=decide)
 
@@ -203,12 +211,3 @@ def _require_settings(deployer: str, settings: dict[str, Any]) -> None:
                 for problem in error.problems
             ],
         ) from error
-
-
-def _subject(text: str) -> str:
-    subject = text.strip()
-    if not subject:
-        raise errors.InputRefusedError(
-            code=RefusalCode.INVALID_INPUT, message="Say who: the subject is empty.", path="subject"
-        )
-    return subject

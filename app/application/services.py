@@ -14,6 +14,8 @@ from app.eventlog import log
 from domain import errors, service_instance, states, values
 from domain.errors import RefusalCode
 
+_REASON_LIMIT = 2_000
+
 
 class Services:
     """What people ask of service instances."""
@@ -230,7 +232,7 @@ class Services:
         expected_version: int | None = None,
     ) -> int:
         """Give up a failed removal; the resource goes on the list of orphans (R28)."""
-        reason = required_text(reason, path="reason")
+        reason = values.text(reason, path="reason", limit=_REASON_LIMIT)
 
         def command(found: service_instance.ServiceInstance, at: datetime) -> None:
             found.abandon(reason=reason, at=at)
@@ -246,7 +248,7 @@ class Services:
         expected_version: int | None = None,
     ) -> tuple[dict[str, str], int]:
         """Record who sees the credentials and why, then return the variables (R46)."""
-        reason = required_text(reason, path="reason")
+        reason = values.text(reason, path="reason", limit=_REASON_LIMIT)
 
         async def decide(work: UnitOfWork) -> None:
             found = await work.service(service_instance_id)
@@ -298,13 +300,3 @@ class Services:
                 "configured here.",
                 state=found.facts.state,
             )
-
-
-def required_text(text: str, *, path: str) -> str:
-    """Return the text, trimmed. Raises INVALID_INPUT if nothing is left."""
-    given = text.strip()
-    if not given:
-        raise errors.InputRefusedError(
-            code=RefusalCode.INVALID_INPUT, message=f"Say why: {path} is empty.", path=path
-        )
-    return given

@@ -17,8 +17,9 @@ from domain.errors import RefusalCode
 
 _logger = logging.getLogger(__name__)
 
-_TRIES = 5
+_TRIES = 20
 _PAUSE = 0.01  # seconds; doubled after each try, and jittered
+_LONGEST_PAUSE = 0.2
 
 _A = TypeVar("_A", bound=Aggregate)
 
@@ -126,7 +127,8 @@ async def commit(
     """Carry out a command and return its position in the log.
 
     A repeated idempotency key returns the first position and decides nothing. Somebody who was
-    faster makes us decide again on what is true then, five times at most.
+    faster makes us decide again on what is true then, for some seconds at most: a project that
+    many people add to at once must not refuse them for that.
     """
     first = await _first_time(event_log, request)
     if first is not None:
@@ -148,15 +150,16 @@ async def commit(
         try:
             receipt = await event_log.append(command=request.as_command(), events=recorded)
         except command.VersionConflictError:
-            _logger.info("conflict in %s, attempt %d", request.name, attempt + 1)
-            await asyncio.sleep(_PAUSE * 2**attempt * random.random())  # noqa: S311  no secret
+            _logger.debug("conflict in %s, attempt %d", request.name, attempt + 1)
+            pause = min(_PAUSE * 2**attempt, _LONGEST_PAUSE)
+            await asyncio.sleep(pause * random.random())  # noqa: S311  no secret
         except command.CommandReusedError as error:
             raise _key_reused() from error
         else:
             return receipt.last_position
     raise errors.ConflictRefusedError(
         code=RefusalCode.VERSION_CONFLICT,
-        message="Others keep changing it at the same time. Try again.",
+        message="Others keep changing it at the same time. Nothing was done: send it again.",
     )
 
 

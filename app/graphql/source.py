@@ -31,13 +31,11 @@ Field = Any
 Argument = StrawberryArgument
 
 
-def rows(
-    *, schema: str, table: str, reachable: LiteralString = "true"
-) -> Callable[[type[_T]], type[_T]]:
+def rows(*, schema: str, table: str) -> Callable[[type[_T]], type[_T]]:
     """Say which table holds the rows of a type."""
 
     def mark(cls: type[_T]) -> type[_T]:
-        cls.__rows__ = sources.Rows(schema=schema, table=table, reachable=reachable)  # type: ignore[attr-defined]  # read by compiler.sources.rows_of
+        cls.__rows__ = sources.Rows(schema=schema, table=table)  # type: ignore[attr-defined]  # read by compiler.sources.rows_of
         return cls
 
     return mark

@@ -32,6 +32,7 @@ class Model:
     protected: bool = False
     was_asked: bool = False
     leaving: bool = False
+    wanted_before: bool = False
     leaves_at: datetime | None = None
     retry_at: datetime | None = None
     work: Work | None = None
@@ -132,7 +133,8 @@ class Model:
         if not self.was_asked:
             self.end()
         elif not self.leaving:
-            self.leaving, self.leaves_at, self.wanted = True, leaves_at, False
+            self.wanted_before, self.wanted = self.wanted, False
+            self.leaving, self.leaves_at = True, leaves_at
             if leaves_at is None and self.resource != CREATING:
                 self.delete(work)
         elif self.resource == DELETING and self.work is None:
@@ -140,6 +142,7 @@ class Model:
 
     def cancel_removal(self) -> None:
         self.leaving, self.leaves_at = False, None
+        self.wanted = self.wanted_before
 
     def delete(self, work: Work) -> None:
         self.resource, self.work = DELETING, work

@@ -1,11 +1,13 @@
 """How a service instance is removed for good, and what guards it."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 
 from domain import errors, events
 from domain.errors import RefusalCode
+from domain.service_instance import ServiceInstance
 from tests.domain import histories
 from tests.domain.histories import GRACE, NOW
 
@@ -127,15 +129,20 @@ def test_a_removal_waits_for_its_grace_period_and_starts_at_its_end() -> None:
     assert instance.facts.removal_scheduled_for is None
 
 
-def test_a_removal_can_be_cancelled_until_its_grace_period_ends() -> None:
+@pytest.mark.parametrize("make", [histories.detached, histories.pending_attachment])
+def test_a_removal_can_be_cancelled_until_its_grace_period_ends(
+    make: Callable[[], ServiceInstance],
+) -> None:
     """R26"""
-    instance = histories.removal_scheduled()
+    instance = make()
+    before = instance.facts.state
+    histories.remove(instance, grace=GRACE)
 
     instance.cancel_removal(at=NOW + GRACE + JUST_BEFORE)
 
     assert not instance.facts.removal_requested
     assert instance.facts.is_functional
-    assert instance.facts.state.value == "DETACHED"
+    assert instance.facts.state is before
 
 
 def test_a_removal_cannot_be_cancelled_once_its_grace_period_is_over() -> None:

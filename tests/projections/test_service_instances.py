@@ -103,6 +103,7 @@ def test_added_instance_is_new_and_wanted(fold: Fold, added: RecordedEvent) -> N
             "applied_prefix": None,
             "applied_variable_names": None,
             "removal_requested": False,
+            "wanted_before_removal": False,
             "removal_scheduled_for": None,
             "removal_attempts": 0,
             "deployment_id": None,

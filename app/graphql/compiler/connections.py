@@ -194,7 +194,6 @@ class _Paging:
         every = [
             sources.conditions(
                 self.connection.on,
-                type_=self.node_type,
                 names=names,
                 is_outside=self.connection.is_outside,
             )

@@ -36,7 +36,7 @@ class Followed:
             self.given, field=field, here=here, there=there, compiler=compiler
         )
         names["event"] = compiler.parameter(lambda bound: bound.given["event"])
-        every = [sources.conditions(self.on, type_=type_, names=names, is_outside=True)]
+        every = [sources.conditions(self.on, names=names, is_outside=True)]
         for filter_, value in asked(self.filters, field=field, compiler=compiler):
             every.append(sql.SQL(filter_.on).format(there=there, value=value))
         return sql.SQL("(SELECT {} FROM {} WHERE {})").format(

@@ -51,7 +51,5 @@ class AtMoment:
             sql.Identifier(rows.schema, rows.table),
             compiler.prepared(kind=SERVICE_INSTANCE_AT, request=then),
             there,
-            sources.conditions(
-                "{there}.id IS NOT NULL", type_=type_, names={"there": there}, is_outside=True
-            ),
+            sources.conditions("{there}.id IS NOT NULL", names={"there": there}, is_outside=True),
         )

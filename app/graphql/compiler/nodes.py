@@ -133,5 +133,5 @@ def _tree(
     return sql.SQL("(SELECT {} FROM {} WHERE {})").format(
         compiler.object(type_=type_, field=field, row=there, is_typed=True),
         sources.rows_of(type_).from_clause(there),
-        sources.conditions("{there}.id = {id}", type_=type_, names=names, is_outside=is_outside),
+        sources.conditions("{there}.id = {id}", names=names, is_outside=is_outside),
     )

@@ -31,11 +31,10 @@ def formatted(field: selection.Field, expression: sql.Composable) -> sql.Composa
 
 @dataclasses.dataclass(frozen=True)
 class Rows:
-    """The table of a type; `reachable` says which rows can be asked for from outside."""
+    """The table of a type."""
 
     schema: str
     table: str
-    reachable: LiteralString = "true"
 
     def from_clause(self, there: sql.Composable) -> sql.Composable:
         """Return the table under an alias."""
@@ -117,7 +116,7 @@ class One:
         return sql.SQL("(SELECT {} FROM {} WHERE {})").format(
             compiler.object(type_=type_, field=field, row=there),
             from_clause(self.rows, type_=type_, names=names),
-            conditions(self.on, type_=type_, names=names, is_outside=self.is_outside),
+            conditions(self.on, names=names, is_outside=self.is_outside),
         )
 
 
@@ -239,7 +238,6 @@ def from_clause(
 def conditions(
     on: LiteralString,
     *,
-    type_: graphql.GraphQLNamedType,
     names: Mapping[str, sql.Composable | None],
     is_outside: bool,
 ) -> sql.Composable:
@@ -247,6 +245,5 @@ def conditions(
     there = cast("sql.Composable", names["there"])
     every: list[sql.Composable] = [sql.SQL(on).format(**names)]
     if is_outside:
-        every.append(sql.SQL(rows_of(type_).reachable).format(there=there))
         every.append(access.visible(there=there))
     return sql.SQL(" AND ").join(every)

@@ -4,6 +4,7 @@ from app import application
 from app.application.request import Request
 from app.graphql.mutations import inputs, payloads
 from app.graphql.mutations.carrying_out import Done, given_or, json_object, mutation, uuid_of
+from domain import errors
 
 
 @mutation(
@@ -11,6 +12,7 @@ from app.graphql.mutations.carrying_out import Done, given_or, json_object, muta
     success=payloads.CreateProjectSuccess,
     description=(
         "Create a project, with the environments `test` and `live` and their default services."
+        " Its name need not be unique; its id is."
     ),
 )
 async def create_project(
@@ -37,7 +39,7 @@ async def set_subscription(
     position = await use_cases.projects.set_subscription(
         request=request,
         project_id=project_id,
-        units={entry.offering: entry.units for entry in given.units},
+        units=_units(given.units),
         expected_version=given_or(given.expected_version, None),
     )
     return Done(position, {"project": project_id})
@@ -136,6 +138,17 @@ async def configure_deployer(
         expected_version=given_or(given.expected_version, None),
     )
     return Done(position, {"environment": environment_id})
+
+
+def _units(entries: list[inputs.UnitsInput]) -> dict[str, int]:
+    units = {entry.offering: entry.units for entry in entries}
+    if len(units) != len(entries):
+        raise errors.InputRefusedError(
+            code=errors.RefusalCode.INVALID_INPUT,
+            message="An offering is listed twice. List each once.",
+            path="units",
+        )
+    return units
 
 
 FIELDS = [

@@ -146,8 +146,7 @@ async def remove_service(
 @mutation(
     given=inputs.CancelRemovalInput,
     success=payloads.CancelRemovalSuccess,
-    description="Call a removal off, before its grace period ends. The service is detached then:"
-    " attach it again if the next deployment should have it.",
+    description="Call a removal off, before its grace period ends: all is as it was.",
 )
 async def cancel_removal(
     use_cases: application.Application, request: Request, given: inputs.CancelRemovalInput

@@ -72,7 +72,7 @@ _FACTS = """json_build_object(
         WHERE i.environment_id = {here}.id AND i.state <> 'REMOVED'))"""
 
 
-@source.rows(schema="read", table="environments", reachable="NOT {there}.is_deleted")
+@source.rows(schema="read", table="environments")
 @strawberry.type(description="An environment of a project, such as test or live.")
 class Environment(Node):
     """An environment of a project."""
@@ -90,7 +90,7 @@ class Environment(Node):
         "protected", description="Is the removal of new services guarded from the start?"
     )
     deleted: bool = source.column(
-        "is_deleted", description="Is it gone? Only what belonged to it still leads here."
+        "is_deleted", description="Is it gone? Its history stays readable."
     )
     service_instances: Connection[
         Annotated["ServiceInstance", strawberry.lazy(_SERVICE_INSTANCES)]

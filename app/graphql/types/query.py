@@ -57,7 +57,8 @@ _EITHER_ENVIRONMENT = sources.Either(
             is_outside=True,
         ),
         "named": sources.One(
-            "{there}.project_id = {project}::uuid AND {there}.name = {name}::text",
+            "{there}.project_id = {project}::uuid AND {there}.name = {name}::text"
+            " AND NOT {there}.is_deleted",
             given={
                 "project": source.id_of("Project", "by", "named", "project"),
                 "name": lambda arguments: arguments["by"]["named"]["name"],

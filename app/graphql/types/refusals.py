@@ -88,13 +88,11 @@ class ConfirmationRefusal(Refusal):
     expected: str = _field("The text for `confirm`.")
 
 
-@strawberry.type(description="A deployment stands in the way, or none is there.")
+@strawberry.type(description="A deployment stands in the way, or is past what was asked.")
 class DeploymentRefusal(Refusal):
-    """A deployment stands in the way, or none is there."""
+    """A deployment stands in the way, or is past what was asked."""
 
-    deployment: Deployment | None = source.changed(
-        "deployment", description="The deployment, if there is one."
-    )
+    deployment: Deployment = source.changed("deployment", description="The deployment.")
 
 
 @strawberry.type(description="The plan is not the approved one, or cannot be carried out.")

@@ -134,23 +134,24 @@ async def test_environment_by_name(api: Api, shop: Shop) -> None:
     assert by_id == {"environment": {"id": shop.id("test")}}
 
 
-async def test_deleted_environment_is_reached_from_within_only(api: Api, shop: Shop) -> None:
+async def test_deleted_environment_is_reached_by_id_and_no_longer_by_name(
+    api: Api, shop: Shop
+) -> None:
     await api.execute("UPDATE read.environments SET is_deleted = true WHERE id = %s", [shop.test])
 
     data = await api.ask(
-        """query ($id: ID!, $inside: ID!) {
-          environment(by: {id: $id}) { id } node(id: $id) { id }
-          serviceInstance(id: $inside) { environment { name deleted } }
+        """query ($id: ID!, $project: ID!) {
+          byId: environment(by: {id: $id}) { name deleted }
+          byName: environment(by: {named: {project: $project, name: "test"}}) { name }
+          project(id: $project) { environments { name } }
         }""",
         id=shop.id("test"),
-        inside=shop.id("database"),
+        project=shop.id("project"),
     )
 
-    assert data == {
-        "environment": None,
-        "node": None,
-        "serviceInstance": {"environment": {"name": "test", "deleted": True}},
-    }
+    assert data["byId"] == {"name": "test", "deleted": True}
+    assert data["byName"] is None
+    assert {"name": "test"} not in data["project"]["environments"]
 
 
 async def test_node_finds_each_type(api: Api, shop: Shop) -> None:
