@@ -1,16 +1,28 @@
-"""End tasks for certain."""
+"""Cancellations that do not get lost.
+
+Before Python 3.12, asyncio.wait_for swallows a cancellation that meets the very moment it
+returns, and psycopg waits by it.
+"""
 
 import asyncio
+import contextlib
+from collections.abc import Iterator
 
 _AGAIN = 0.2  # seconds
 
 
 async def end(task: asyncio.Task[None]) -> None:
-    """Cancel a task until it has ended, and say nothing of how.
-
-    One request may get lost: before Python 3.12, asyncio.wait_for swallows a cancellation that
-    meets the very moment it returns, and psycopg waits by it.
-    """
+    """Cancel a task until it has ended, and say nothing of how."""
     while not task.done():
         task.cancel()
         await asyncio.wait([task], timeout=_AGAIN)
+
+
+@contextlib.contextmanager
+def heeded() -> Iterator[None]:
+    """Raise CancelledError at the end of the block if the task was asked to end within it."""
+    task = asyncio.current_task()
+    before = task.cancelling() if task else 0
+    yield
+    if task and task.cancelling() > before:
+        raise asyncio.CancelledError

@@ -16,6 +16,7 @@ import psycopg
 import psycopg_pool
 from psycopg import errors
 
+from app import cancellation
 from app.eventlog import command
 
 LOST = (psycopg.OperationalError, errors.ReadOnlySqlTransaction)
@@ -43,7 +44,8 @@ class Connections:
         deadline = asyncio.get_running_loop().time() + self._seconds
         while True:
             try:
-                return await self._attempt(work, deadline)
+                with cancellation.heeded():
+                    return await self._attempt(work, deadline)
             except psycopg_pool.PoolClosed as error:
                 raise command.LogUnavailableError from error
             except LOST as error:
