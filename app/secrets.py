@@ -7,7 +7,7 @@ lost.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
 from uuid import UUID
 
@@ -46,14 +46,18 @@ class Vault:
         self._keys = keys
 
     async def ensure(
-        self, *, service_instance_id: UUID, version: int, make: Callable[[], Mapping[str, str]]
+        self,
+        *,
+        service_instance_id: UUID,
+        version: int,
+        make: Callable[[], Awaitable[Mapping[str, str]]],
     ) -> Mapping[str, str]:
         """Return what is stored, or store what `make` returns; racing callers get the same."""
         while True:
             found = await self.get(service_instance_id=service_instance_id, version=version)
             if found is not None:
                 return found
-            key_id, sealed = self._sealed(service_instance_id, version, make())
+            key_id, sealed = self._sealed(service_instance_id, version, await make())
             async with self._pool.connection() as connection:
                 await connection.execute(
                     "INSERT INTO vault.credentials (service_instance_id, version, key_id, sealed)"

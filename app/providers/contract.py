@@ -52,8 +52,12 @@ class Provider(Protocol):
     async def ensure_configured(self, request: ResourceRequest) -> None:
         """Bring an existing resource to a changed plan or parameters."""
 
-    def new_secret(self) -> Mapping[str, str]:
-        """Return what the next credentials are made from; to be stored before they are ensured."""
+    async def new_secret(self, *, service_instance_id: UUID, version: int) -> Mapping[str, str]:
+        """Return what credentials are made from; to be stored before they are ensured.
+
+        Where the server chooses keys itself, they exist from here on, but open nothing before
+        `ensure_credentials`; those that were never stored are gone after it.
+        """
 
     async def ensure_credentials(
         self, *, service_instance_id: UUID, version: int, secret: Mapping[str, str]

@@ -76,7 +76,12 @@ class PostgresProvider:
 
         await self._admin.run(service_instance_id=request.service_instance_id, work=work)
 
-    def new_secret(self) -> Mapping[str, str]:
+    async def new_secret(
+        self,
+        *,
+        service_instance_id: UUID,  # noqa: ARG002  a password can be made for anyone
+        version: int,  # noqa: ARG002  likewise
+    ) -> Mapping[str, str]:
         """Return a new password."""
         return {"password": secrets.token_urlsafe(32)}
 

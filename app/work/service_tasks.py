@@ -1,5 +1,6 @@
 """What is asked of providers, and what they answer."""
 
+import functools
 import logging
 import random
 from collections.abc import Mapping
@@ -214,7 +215,11 @@ class ServiceTasks:
     ) -> None:
         """Make credentials: stored before the provider is asked, so that none is ever unknown."""
         secret = await self._vault.ensure(
-            service_instance_id=service_instance_id, version=version, make=provider.new_secret
+            service_instance_id=service_instance_id,
+            version=version,
+            make=functools.partial(
+                provider.new_secret, service_instance_id=service_instance_id, version=version
+            ),
         )
         credentials = await provider.ensure_credentials(
             service_instance_id=service_instance_id, version=version, secret=secret

@@ -87,8 +87,11 @@ async def test_ensuring_makes_once_and_keeps(vault: secrets.Vault) -> None:
     made = iter([{"password": "first"}, {"password": "second"}])
     where = {"service_instance_id": uuid.uuid4(), "version": 1}
 
-    first = await vault.ensure(**where, make=lambda: next(made))
-    again = await vault.ensure(**where, make=lambda: next(made))
+    async def make() -> dict[str, str]:
+        return next(made)
+
+    first = await vault.ensure(**where, make=make)
+    again = await vault.ensure(**where, make=make)
 
     assert first == again == {"password": "first"}
     assert next(made) == {"password": "second"}
@@ -98,14 +101,15 @@ async def test_racing_callers_get_the_same_secret(
     pool: secrets.Pool, path: Path, vault: secrets.Vault
 ) -> None:
     other = secrets.Vault(pool=pool, keys=secrets.KeyRing.open(path))
+
+    async def make() -> dict[str, str]:
+        return {"password": uuid.uuid4().hex}
+
     for _ in range(10):
         where = {"service_instance_id": uuid.uuid4(), "version": 1}
 
         results = await asyncio.gather(
-            *(
-                one.ensure(**where, make=lambda: {"password": uuid.uuid4().hex})
-                for one in [vault, other] * 5
-            )
+            *(one.ensure(**where, make=make) for one in [vault, other] * 5)
         )
 
         assert len({result["password"] for result in results}) == 1
