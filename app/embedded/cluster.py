@@ -10,6 +10,7 @@ import os
 import pwd
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -68,7 +69,7 @@ class Cluster:
 
     def command(self, name: str, *arguments: str) -> list[str]:
         """Command line of a program of PostgreSQL, run as the account."""
-        return _command(self.account, self.binaries / name, arguments)
+        return command(self.account, self.binaries / name, arguments, death=signal.SIGINT)
 
 
 def program(name: str) -> Path:
@@ -84,7 +85,7 @@ def lock_file(data: Path) -> Path:
 def find_address(data: Path) -> Address | None:
     """Address of the server over this data, or None before the first start."""
     try:
-        port = int(_port_file(data).read_text())
+        port = int(port_file(data).read_text())
         return Address(sockets=_socket_directory(data.resolve()), port=port)
     except (OSError, ValueError):
         return None
@@ -92,8 +93,8 @@ def find_address(data: Path) -> Address | None:
 
 def prepare(*, data: Path, is_durable: bool, progress: Callable[[str], None]) -> Cluster:
     """Make what is missing and return the cluster. The caller holds the lock."""
-    account = _account(data)
-    directory = _reachable_directory(data, account, progress)
+    account = account_for(data)
+    directory = reachable_directory(data, account, progress)
     binaries = _binaries(directory.parent, account)
     for half in directory.parent.glob(f"{directory.name}{_HALF}*"):
         shutil.rmtree(half, ignore_errors=True)  # its initdb may still be ending: then next time
@@ -112,17 +113,18 @@ def prepare(*, data: Path, is_durable: bool, progress: Callable[[str], None]) ->
     )
 
 
-def require_free_port(*, port: int, data: Path) -> None:
-    """Refuse a port that another program holds: PostgreSQL would start without it."""
-    if not _is_free(port):
+def require_free_port(*, port: int, remembered_in: Path) -> None:
+    """Refuse a port that another program holds: a server would start without it."""
+    if not is_free(port):
         raise EmbeddedError(
             f"Port {port} on {HOST} is taken by another program. Connection"
             f" strings handed out earlier name it: stop that program, or delete"
-            f" {_port_file(data)} to get another port and reveal the credentials again."
+            f" {remembered_in} to get another port and reveal the credentials again."
         )
 
 
-def _account(data: Path) -> Account:
+def account_for(data: Path) -> Account:
+    """Return the account that a server over this data runs as; raises EmbeddedError."""
     if os.geteuid() != 0:
         return Account(name="", uid=os.geteuid(), gid=os.getegid())
     for entry in _accounts(data):
@@ -143,25 +145,26 @@ def _accounts(data: Path) -> Iterator[pwd.struct_passwd]:
             yield pwd.getpwnam(name)
 
 
-def _reachable_directory(data: Path, account: Account, progress: Callable[[str], None]) -> Path:
-    """Where the cluster lives: in place, or behind a link if root's account cannot get there."""
-    if data.is_symlink() or not account.name or _is_reachable(data):
+def reachable_directory(data: Path, account: Account, progress: Callable[[str], None]) -> Path:
+    """Where the data lives: in place, or behind a link if root's account cannot get there."""
+    if data.is_symlink() or not account.name or is_reachable(data):
         return data.resolve()
     try:
         _ROOTS_CLUSTERS.mkdir(mode=0o755, parents=True, exist_ok=True)
         home = Path(tempfile.mkdtemp(dir=_ROOTS_CLUSTERS))
         home.chmod(0o711)
-        data.symlink_to(home / "postgres")
+        data.symlink_to(home / data.name)
     except OSError as error:
         raise EmbeddedError(
             f"The account {account.name} cannot reach {data}, and {_ROOTS_CLUSTERS} cannot be"
             f" used instead: {error}. Choose another SERVICEBOOK_DATA_DIRECTORY."
         ) from error
-    progress(f"The account {account.name} cannot reach {data}: the cluster is kept in {home}")
+    progress(f"The account {account.name} cannot reach {data}: it is kept in {home}")
     return data.resolve()
 
 
-def _is_reachable(path: Path) -> bool:
+def is_reachable(path: Path) -> bool:
+    """Tell whether every account can get to the path."""
     return all(parent.stat().st_mode & 0o001 for parent in path.absolute().parents)
 
 
@@ -177,7 +180,7 @@ def _package() -> Path:
 
 def _binaries(home: Path, account: Account) -> Path:
     package = _package()
-    if not account.name or _is_reachable(package):
+    if not account.name or is_reachable(package):
         return package / "pginstall" / "bin"
     copy = home / f"postgres-{importlib.metadata.version(_PACKAGE)}"
     if not copy.exists():  # rather copy than open private directories to everyone
@@ -206,7 +209,7 @@ def _initialise(binaries: Path, directory: Path, account: Account, *, is_durable
     if not is_durable:
         arguments.append("--no-sync")
     done = subprocess.run(  # noqa: S603  our own program and arguments
-        _command(account, binaries / "initdb", arguments),
+        command(account, binaries / "initdb", arguments, death=signal.SIGINT),
         capture_output=True,
         check=False,
         cwd="/",
@@ -219,9 +222,12 @@ def _initialise(binaries: Path, directory: Path, account: Account, *, is_durable
     fresh.rename(directory)
 
 
-def _command(account: Account, path: Path, arguments: Sequence[str]) -> list[str]:
+def command(
+    account: Account, path: Path, arguments: Sequence[str], *, death: signal.Signals
+) -> list[str]:
+    """Command line of a program, run as the account; it gets the signal when we die."""
     child = Path(__file__).with_name("child.py")
-    numbers = (os.getpid(), account.uid, account.gid)
+    numbers = (os.getpid(), account.uid, account.gid, death.value)
     return [sys.executable, "-I", "-S", str(child), *map(str, numbers), str(path), *arguments]
 
 
@@ -244,29 +250,32 @@ def _make_socket_directory(sockets: Path, directory: Path, account: Account) -> 
             raise EmbeddedError(f"{sockets} is not a private directory of ours") from None
 
 
-def _port_file(data: Path) -> Path:
+def port_file(data: Path) -> Path:
+    """Path of the file that remembers the port."""
     return data.with_name(data.name + ".port")
 
 
 def _remembered_port(data: Path) -> int:
-    file = _port_file(data)
+    file = port_file(data)
     try:
         return int(file.read_text())
     except (FileNotFoundError, ValueError):
-        port = _free_port()
+        port = free_port()
         file.write_text(f"{port}\n")
         return port
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody holds."""
     for _ in range(100):
         port = secrets.choice(_PORTS)
-        if _is_free(port):
+        if is_free(port):
             return port
     raise EmbeddedError(f"No free port found on {HOST} from {_PORTS.start} to {_PORTS.stop - 1}")
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Tell whether nobody holds the port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as PostgreSQL does
         try:

@@ -64,7 +64,7 @@ class Keeper(threading.Thread):
                 self._own()
 
     def _share_until_owner(self, lock: IO[str]) -> None:
-        while not _acquired(lock):
+        while not acquired(lock):
             if not self._address.done():
                 self._publish_shared()
             if self._stopping.wait(_TICK):
@@ -85,7 +85,9 @@ class Keeper(threading.Thread):
         is_durable = self._settings.get("fsync") != "off"
         cluster = clusters.prepare(data=self._data, is_durable=is_durable, progress=self._progress)
         server.end_leftovers(cluster)
-        clusters.require_free_port(port=cluster.address.port, data=self._data)
+        clusters.require_free_port(
+            port=cluster.address.port, remembered_in=clusters.port_file(self._data)
+        )
         process = server.start(cluster, self._settings)
         try:
             server.wait_until_ready(process, cluster, self._stopping)
@@ -98,7 +100,8 @@ class Keeper(threading.Thread):
             server.stop(process)
 
 
-def _acquired(lock: IO[str]) -> bool:
+def acquired(lock: IO[str]) -> bool:
+    """Tell whether the lock is ours now."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

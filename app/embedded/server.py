@@ -42,7 +42,7 @@ def start(cluster: clusters.Cluster, settings: Mapping[str, str]) -> subprocess.
         "log_min_error_statement": "panic",  # the text of a statement may hold a secret
     } | dict(settings)
     arguments = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
-    with _opened_log(cluster.log) as log:
+    with opened_log(cluster.log) as log:
         return subprocess.Popen(  # noqa: S603  our own program and arguments
             cluster.command("postgres", "-D", str(cluster.directory), *arguments),
             stdin=subprocess.DEVNULL,
@@ -94,7 +94,8 @@ def end_leftovers(cluster: clusters.Cluster) -> None:
     _forget_foreign_processes(cluster)
 
 
-def _opened_log(path: Path) -> IO[bytes]:
+def opened_log(path: Path) -> IO[bytes]:
+    """Open a server's log to be continued, or a new one if it has become large."""
     if path.exists() and path.stat().st_size > _LARGE_LOG:
         path.replace(path.with_name(f"{path.name}.old"))
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
@@ -112,7 +113,7 @@ def _processes(directory: Path) -> list[int]:
         numbers = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
         return [pid for pid in numbers if _serves(pid, directory)]
     pid = _recorded_pid(directory / _PID_FILE)
-    return [pid] if pid is not None and str(directory) in _command_line(pid) else []
+    return [pid] if pid is not None and str(directory) in command_line(pid) else []
 
 
 def _serves(pid: int, directory: Path) -> bool:
@@ -123,7 +124,13 @@ def _serves(pid: int, directory: Path) -> bool:
         return False
 
 
-def _command_line(pid: int) -> str:
+def command_line(pid: int) -> str:
+    """Return what the process was started as, or nothing if it is gone."""
+    if sys.platform == "linux":
+        try:
+            return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+        except OSError:
+            return ""
     return subprocess.run(  # noqa: S603  our own arguments
         ["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)],
         capture_output=True,
