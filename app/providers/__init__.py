@@ -5,6 +5,10 @@ postgres          one database per service instance
 postgres_objects  its databases and roles, as statements
 postgres_limits   what plan and parameters allow, as statements
 postgres_admin    runs the work: one lock per instance, a deadline per call, errors told
+s3                one bucket per service instance
+s3_objects        its buckets and users
+s3_admin          runs the work in threads, likewise
+s3_client         the calls, and what their errors mean
 
 A provider keeps no state of its own: names follow from the instance's id, so any call may be
 repeated by any process. Which provider serves which offering stands in the catalogue. Messages
