@@ -11,12 +11,12 @@ import procrastinate
 import psycopg_pool
 
 import projections
-from app import application, database, key_ring, migrations, secrets
+from app import application, database, key_ring, migrations, object_storage, secrets
 from app import catalogue as catalogues
 from app import settings as configuration
 from app.application import choices
 from app.eventlog import log, rebuild
-from app.providers import contract, postgres
+from app.providers import contract, postgres, s3
 from app.work import deployment_tasks, policies, queue, service_tasks
 from projections import offerings
 
@@ -42,9 +42,13 @@ class Parts:
 
 @contextlib.asynccontextmanager
 async def assembled(
-    *, settings: configuration.Settings, found: database.Database, progress: Progress
+    *,
+    settings: configuration.Settings,
+    found: database.Database,
+    storage: object_storage.ObjectStorage | None = None,
+    progress: Progress,
 ) -> AsyncIterator[Parts]:
-    """Put the program together over a database, and take it apart again.
+    """Put the program together over a database and an object store, and take it apart again.
 
     Brings the schema and the read models up to date first.
     """
@@ -54,7 +58,7 @@ async def assembled(
     async with contextlib.AsyncExitStack() as stack:
         pool = await stack.enter_async_context(_pool(settings, found))
         event_log = await stack.enter_async_context(_event_log(pool))
-        providers = _providers(found)
+        providers = _providers(found, storage)
         for provider in providers.values():
             stack.push_async_callback(provider.aclose)
         await _publish(pool, catalogue, providers)
@@ -151,16 +155,19 @@ def _event_log(pool: psycopg_pool.AsyncConnectionPool[Any]) -> log.EventLog:
     )
 
 
-def _providers(found: database.Database) -> dict[str, contract.Provider]:
+def _providers(
+    found: database.Database, storage: object_storage.ObjectStorage | None
+) -> dict[str, contract.Provider]:
     """Return the providers that are configured here, by the name that the catalogue uses."""
-    if found.provider_dsn is None or found.provider_address is None:
-        return {}
-    host, _, port = found.provider_address.rpartition(":")
-    return {
-        "postgres": postgres.PostgresProvider(
+    providers: dict[str, contract.Provider] = {}
+    if found.provider_dsn is not None and found.provider_address is not None:
+        host, _, port = found.provider_address.rpartition(":")
+        providers["postgres"] = postgres.PostgresProvider(
             address=found.provider_dsn, host=host.strip("[]"), port=int(port)
         )
-    }
+    if storage is not None:
+        providers["s3"] = s3.S3Provider(server=storage.server, address=storage.address)
+    return providers
 
 
 def _terms(settings: configuration.Settings) -> application.Terms:

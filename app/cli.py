@@ -8,7 +8,17 @@ from typing import Any
 import click
 import psycopg
 
-from app import asgi, bootstrap, catalogue, database, embedded, key_ring, migrations, processes
+from app import (
+    asgi,
+    bootstrap,
+    catalogue,
+    database,
+    embedded,
+    key_ring,
+    migrations,
+    object_storage,
+    processes,
+)
 from app import settings as configuration
 from app.access import tokens
 
@@ -19,6 +29,7 @@ _ANTICIPATED = (
     embedded.EmbeddedError,
     key_ring.SecretsError,
     migrations.MigrationError,
+    object_storage.ObjectStorageError,
     processes.PortTakenError,
 )
 

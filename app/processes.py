@@ -7,15 +7,17 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 import uvicorn
 
-from app import asgi, bootstrap, database
+from app import asgi, bootstrap, database, object_storage
 from app import settings as configuration
 from app.access import tokens
 from app.work import worker
 
 Say = Callable[[str], None]
+_Assembled: TypeAlias = contextlib.AbstractAsyncContextManager[bootstrap.Parts]
 
 _DRAIN = 3  # seconds that open requests get to end
 
@@ -29,31 +31,28 @@ def serve(*, settings: configuration.Settings, has_worker: bool, say: Say) -> No
     _start_logging(settings)
     with (
         _listening(settings) as listener,
+        object_storage.available(settings=settings, progress=say) as storage,
         database.available(settings=settings, progress=say) as found,
     ):
-        asyncio.run(
-            _serve(
-                settings=settings, found=found, listener=listener, has_worker=has_worker, say=say
-            )
-        )
+        parts = bootstrap.assembled(settings=settings, found=found, storage=storage, progress=say)
+        asyncio.run(_serve(assembled=parts, listener=listener, has_worker=has_worker, say=say))
 
 
 def work(*, settings: configuration.Settings, say: Say) -> None:
     """Run tasks until SIGINT or SIGTERM."""
     _start_logging(settings)
-    with database.available(settings=settings, progress=say) as found:
-        asyncio.run(_work(settings=settings, found=found, say=say))
+    with (
+        object_storage.available(settings=settings, progress=say) as storage,
+        database.available(settings=settings, progress=say) as found,
+    ):
+        parts = bootstrap.assembled(settings=settings, found=found, storage=storage, progress=say)
+        asyncio.run(_work(assembled=parts, say=say))
 
 
 async def _serve(
-    *,
-    settings: configuration.Settings,
-    found: database.Database,
-    listener: socket.socket,
-    has_worker: bool,
-    say: Say,
+    *, assembled: _Assembled, listener: socket.socket, has_worker: bool, say: Say
 ) -> None:
-    async with bootstrap.assembled(settings=settings, found=found, progress=say) as parts:
+    async with assembled as parts:
         server = _Server(
             uvicorn.Config(
                 asgi.create(parts),
@@ -104,8 +103,8 @@ def _stopped_by_signals(server: uvicorn.Server) -> Iterator[None]:
         release()
 
 
-async def _work(*, settings: configuration.Settings, found: database.Database, say: Say) -> None:
-    async with bootstrap.assembled(settings=settings, found=found, progress=say) as parts:
+async def _work(*, assembled: _Assembled, say: Say) -> None:
+    async with assembled as parts:
         helper = asyncio.create_task(_run_worker(parts))
         loop = asyncio.get_running_loop()
         for sign in (signal.SIGINT, signal.SIGTERM):

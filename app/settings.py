@@ -21,6 +21,7 @@ _Seconds = Annotated[float, msgspec.Meta(gt=0, le=_YEAR)]
 _SecondsOrNone = Annotated[float, msgspec.Meta(ge=0, le=_YEAR)]
 _Size = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 _Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+_Url = Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s/@?#]+/?$")]
 _Address = Annotated[str, msgspec.Meta(pattern=r"^([^\s:/@]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}$")]
 
 
@@ -32,8 +33,15 @@ class SettingsError(Exception):
         self.problems = problems
 
 
-def _about(meaning: str, *, unit: str = "", is_dsn: bool = False) -> Mapping[str, Any]:
-    return {"meaning": meaning, "unit": unit, "is_dsn": is_dsn}
+def _about(
+    meaning: str, *, unit: str = "", is_dsn: bool = False, is_secret: bool = False
+) -> Mapping[str, Any]:
+    return {
+        "meaning": meaning,
+        "unit": unit,
+        "is_dsn": is_dsn,
+        "is_hidden": is_dsn or is_secret,
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +89,42 @@ class Settings:
             " Without it, as in the provider's connection string.",
         ),
     )
+    s3_provider_endpoint: _Url | None = field(
+        default=None,
+        metadata=_about(
+            "URL of the S3 where the provider s3 makes buckets; it needs IAM. Without it, the"
+            " embedded one, if that one runs.",
+        ),
+    )
+    s3_provider_iam_endpoint: _Url | None = field(
+        default=None,
+        metadata=_about(
+            "URL of its IAM. Without it, AWS' own at AWS, elsewhere the URL of the S3."
+        ),
+    )
+    s3_provider_access_key: str | None = field(
+        default=None,
+        metadata=_about("Access key id of who makes buckets and users there."),
+    )
+    s3_provider_secret_key: str | None = field(
+        default=None, metadata=_about("Its secret access key.", is_secret=True)
+    )
+    s3_provider_region: str = field(
+        default="us-east-1", metadata=_about("The region that buckets are made in.")
+    )
+    s3_provider_address: _Url | None = field(
+        default=None,
+        metadata=_about(
+            "URL of the S3 that credentials of provisioned buckets name."
+            " Without it, the one that the provider uses.",
+        ),
+    )
+    embedded_s3: bool = field(
+        default=True,
+        metadata=_about(
+            "Whether an object store is run beside the embedded PostgreSQL: true or false."
+        ),
+    )
     operation_timeout: _Seconds = field(
         default=1800.0,
         metadata=_about("How long a provider may take for one operation.", unit="seconds"),
@@ -113,6 +157,11 @@ class Settings:
     def cluster_directory(self) -> Path:
         """The data of the embedded PostgreSQL."""
         return self.data_directory / "postgres"
+
+    @property
+    def storage_directory(self) -> Path:
+        """The data of the embedded object store."""
+        return self.data_directory / "storage"
 
     @property
     def keyring_file(self) -> Path:
@@ -180,7 +229,7 @@ def _converted(entry: Field[Any], text: str) -> object:
 
 def _described(entry: Field[Any], settings: Settings) -> str:
     value = getattr(settings, entry.name)
-    shown = "(hidden)" if entry.metadata["is_dsn"] and value else _shown(value)
+    shown = "(hidden)" if entry.metadata["is_hidden"] and value else _shown(value)
     unit = f" {entry.metadata['unit']}" if entry.metadata["unit"] else ""
     return (
         f"{_variable(entry)} = {shown}{unit}\n"

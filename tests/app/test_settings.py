@@ -84,10 +84,17 @@ def test_the_description_names_values_defaults_and_units_but_no_password() -> No
     secret = "postgresql://me:hunter2@db.example/ledger"
 
     described = settings.describe(
-        settings.load({"DATABASE_URL": secret, "SERVICEBOOK_OPERATION_TIMEOUT": "60"})
+        settings.load(
+            {
+                "DATABASE_URL": secret,
+                "SERVICEBOOK_OPERATION_TIMEOUT": "60",
+                "SERVICEBOOK_S3_PROVIDER_SECRET_KEY": "hunter2",
+            }
+        )
     )
 
     assert "hunter2" not in described
+    assert "SERVICEBOOK_S3_PROVIDER_SECRET_KEY = (hidden)" in described
     assert "DATABASE_URL = (hidden)" in described
     assert "SERVICEBOOK_OPERATION_TIMEOUT = 60 seconds" in described
     assert "Default: 1800 seconds" in described
