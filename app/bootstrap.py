@@ -68,6 +68,7 @@ async def assembled(
         )
         tasks = queue.create(
             connector=procrastinate.PsycopgConnector(conninfo=found.ledger_dsn),
+            pool=pool,
             service_tasks=service_tasks.ServiceTasks(
                 event_log=event_log,
                 use_cases=use_cases,

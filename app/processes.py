@@ -116,7 +116,9 @@ async def _work(*, settings: configuration.Settings, found: database.Database, s
 
 
 async def _run_worker(parts: bootstrap.Parts) -> None:
-    await worker.run(queue=parts.queue, concurrency=parts.settings.worker_concurrency)
+    await worker.run(
+        queue=parts.queue, pool=parts.pool, concurrency=parts.settings.worker_concurrency
+    )
 
 
 async def _stopped(task: asyncio.Task[None]) -> None:
