@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 import os
 import signal
@@ -33,7 +34,11 @@ def serve(*, settings: configuration.Settings, has_worker: bool, say: Say) -> No
     ):
         asyncio.run(
             _serve(
-                settings=settings, found=found, listener=listener, has_worker=has_worker, say=say
+                settings=_reached_at(settings, listener),
+                found=found,
+                listener=listener,
+                has_worker=has_worker,
+                say=say,
             )
         )
 
@@ -71,6 +76,13 @@ async def _serve(
         finally:
             if helper is not None:
                 await _stopped(helper)
+
+
+def _reached_at(
+    settings: configuration.Settings, listener: socket.socket
+) -> configuration.Settings:
+    """Fill in the port that the system chose."""
+    return dataclasses.replace(settings, port=listener.getsockname()[1])
 
 
 class _Server(uvicorn.Server):
@@ -172,5 +184,5 @@ def _start_logging(settings: configuration.Settings) -> None:
     if settings.log_level == "debug":
         logging.getLogger("uvicorn").setLevel(logging.INFO)  # it shows frames, with tokens in them
     if settings.log_level == "info":
-        for chatty in ("procrastinate", "uvicorn"):
+        for chatty in ("httpx", "procrastinate", "uvicorn"):
             logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -24,6 +24,9 @@ _Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 _Address = Annotated[str, msgspec.Meta(pattern=r"^([^\s:/@]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}$")]
 
 
+_Url = Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s@?#]+$")]
+
+
 class SettingsError(Exception):
     """The environment does not make settings; the text lists every problem."""
 
@@ -54,6 +57,13 @@ class Settings:
     host: str = field(default="127.0.0.1", metadata=_about("The address that the API listens on."))
     port: _Port = field(
         default=8000, metadata=_about("The port that the API listens on; 0 takes a free one.")
+    )
+    public_url: _Url | None = field(
+        default=None,
+        metadata=_about(
+            "Where others reach this API: receivers of webhooks are told it."
+            " Without it, http:// and the address that the API listens on.",
+        ),
     )
     catalogue: Path | None = field(
         default=None,
@@ -108,6 +118,12 @@ class Settings:
             "Whether the schema can be asked for: true or false. The explorer needs it.",
         ),
     )
+
+    @property
+    def own_url(self) -> str:
+        """Where others reach this API."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return (self.public_url or f"http://{host}:{self.port}").rstrip("/")
 
     @property
     def cluster_directory(self) -> Path:

@@ -20,7 +20,7 @@ _TASKS = """
             'env_' || replace(j.args ->> 'environment_id', '-', ''), '') AS subject,
         coalesce((j.args ->> 'attempt')::int, 1) + coalesce(t.failures, 0) AS attempt,
         CASE WHEN j.status = 'todo' THEN j.scheduled_at END AS next_try_at,
-        coalesce(t.error, s.operation_error_message, d.error_message, '') AS last_error
+        coalesce(t.error, s.operation_error_message, d.delay_message, '') AS last_error
     FROM procrastinate_jobs AS j
     LEFT JOIN work.troubles AS t ON t.job_id = j.id
     LEFT JOIN read.service_instances AS s ON j.task_name = 'perform_operation'

@@ -79,6 +79,7 @@ def create(
         deployment_tasks.release,
         deployment_tasks.roll_back,
         deployment_tasks.expire_deployment,
+        deployment_tasks.forget_deployer_secrets,
     ]
     for task in tasks:
         name = getattr(task, "__name__", "")
