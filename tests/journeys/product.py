@@ -60,6 +60,11 @@ class Product:
         return Product(directory=self.directory, dsn=self.dsn, settings=self.environment)
 
     @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def token(self) -> str:
         return (self.directory / "token").read_text().strip()
 
