@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
-from app import bootstrap
+from app import bootstrap, callbacks
 from app.access import caller, tokens
 from app.eventlog import command
 from app.graphiql import serving
@@ -49,6 +49,7 @@ def create(parts: bootstrap.Parts) -> Starlette:
         routes=[
             Route("/graphql", api),
             WebSocketRoute("/graphql", api),
+            *callbacks.routes(parts.application.receivers),
             Route("/healthz", _alive),
             Route("/readyz", ready),
             *serving.routes(),

@@ -11,7 +11,16 @@ import procrastinate
 import psycopg_pool
 
 import projections
-from app import application, database, key_ring, migrations, object_storage, secrets
+from app import (
+    application,
+    database,
+    deployers,
+    exchange,
+    key_ring,
+    migrations,
+    object_storage,
+    secrets,
+)
 from app import catalogue as catalogues
 from app import settings as configuration
 from app.application import choices
@@ -63,15 +72,18 @@ async def assembled(
             stack.push_async_callback(provider.aclose)
         await _publish(pool, catalogue, providers)
         vault = secrets.Vault(pool=pool, keys=keys)
+        agreements = exchange.VaultExchange(vault=vault, public_url=settings.own_url)
         use_cases = application.create(
             event_log=event_log,
             catalogue=catalogue,
             providers=providers,
             vault=vault,
+            exchange=agreements,
             terms=_terms(settings),
         )
         tasks = queue.create(
             connector=procrastinate.PsycopgConnector(conninfo=found.ledger_dsn),
+            pool=pool,
             service_tasks=service_tasks.ServiceTasks(
                 event_log=event_log,
                 use_cases=use_cases,
@@ -82,7 +94,10 @@ async def assembled(
             deployment_tasks=deployment_tasks.DeploymentTasks(
                 use_cases=use_cases,
                 conninfo=found.ledger_dsn,
-                data_directory=settings.data_directory,
+                surroundings=deployers.Surroundings(
+                    data_directory=settings.data_directory, exchange=agreements
+                ),
+                exchange=agreements,
             ),
         )
         await stack.enter_async_context(tasks.open_async())

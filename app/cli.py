@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import sys
+from datetime import UTC
 from typing import Any
 
 import click
@@ -21,6 +22,7 @@ from app import (
 )
 from app import settings as configuration
 from app.access import tokens
+from app.work import overview
 
 _ANTICIPATED = (
     catalogue.CatalogueError,
@@ -94,6 +96,24 @@ async def _rebuild(dsn: str) -> None:
 def schema() -> None:
     """Print the GraphQL schema."""
     click.echo(asgi.sdl(), nl=False)
+
+
+@main.command()
+@click.option("--limit", type=click.IntRange(1, 100_000), default=1000, show_default=True)
+def tasks(limit: int) -> None:
+    """Show the work that runs, waits or is put off, with attempt, next try and last error."""
+    with database.available(settings=configuration.load(), progress=_say) as found:
+        asyncio.run(bootstrap.prepare(conninfo=found.ledger_dsn, progress=_say))
+        in_hand = asyncio.run(overview.tasks_in_hand(conninfo=found.ledger_dsn, limit=limit))
+    for each in in_hand:
+        next_try = ""
+        if each.next_try_at is not None:
+            next_try = f" next {each.next_try_at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        error = f": {' '.join(each.last_error.split())}" if each.last_error else ""
+        click.echo(
+            f"{each.state:8}{each.name:24}{each.subject:37} attempt {each.attempt}{next_try}{error}"
+        )
+    _say(f"{len(in_hand)} tasks in hand")
 
 
 @main.group()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 import os
 import signal
@@ -34,7 +35,9 @@ def serve(*, settings: configuration.Settings, has_worker: bool, say: Say) -> No
         object_storage.available(settings=settings, progress=say) as storage,
         database.available(settings=settings, progress=say) as found,
     ):
-        parts = bootstrap.assembled(settings=settings, found=found, storage=storage, progress=say)
+        parts = bootstrap.assembled(
+            settings=_reached_at(settings, listener), found=found, storage=storage, progress=say
+        )
         asyncio.run(_serve(assembled=parts, listener=listener, has_worker=has_worker, say=say))
 
 
@@ -70,6 +73,13 @@ async def _serve(
         finally:
             if helper is not None:
                 await _stopped(helper)
+
+
+def _reached_at(
+    settings: configuration.Settings, listener: socket.socket
+) -> configuration.Settings:
+    """Fill in the port that the system chose."""
+    return dataclasses.replace(settings, port=listener.getsockname()[1])
 
 
 class _Server(uvicorn.Server):
@@ -115,7 +125,9 @@ async def _work(*, assembled: _Assembled, say: Say) -> None:
 
 
 async def _run_worker(parts: bootstrap.Parts) -> None:
-    await worker.run(queue=parts.queue, concurrency=parts.settings.worker_concurrency)
+    await worker.run(
+        queue=parts.queue, pool=parts.pool, concurrency=parts.settings.worker_concurrency
+    )
 
 
 async def _stopped(task: asyncio.Task[None]) -> None:
@@ -169,5 +181,5 @@ def _start_logging(settings: configuration.Settings) -> None:
     if settings.log_level == "debug":
         logging.getLogger("uvicorn").setLevel(logging.INFO)  # it shows frames, with tokens in them
     if settings.log_level == "info":
-        for chatty in ("procrastinate", "uvicorn"):
+        for chatty in ("httpx", "procrastinate", "uvicorn"):
             logging.getLogger(chatty).setLevel(logging.WARNING)

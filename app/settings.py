@@ -21,7 +21,8 @@ _Seconds = Annotated[float, msgspec.Meta(gt=0, le=_YEAR)]
 _SecondsOrNone = Annotated[float, msgspec.Meta(ge=0, le=_YEAR)]
 _Size = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 _Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
-_Url = Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s/@?#]+/?$")]
+_Origin = Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s/@?#]+/?$")]
+_Url = Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s@?#]+$")]
 _Address = Annotated[str, msgspec.Meta(pattern=r"^([^\s:/@]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}$")]
 
 
@@ -63,6 +64,13 @@ class Settings:
     port: _Port = field(
         default=8000, metadata=_about("The port that the API listens on; 0 takes a free one.")
     )
+    public_url: _Url | None = field(
+        default=None,
+        metadata=_about(
+            "Where others reach this API: receivers of webhooks are told it."
+            " Without it, http:// and the address that the API listens on.",
+        ),
+    )
     catalogue: Path | None = field(
         default=None,
         metadata=_about("TOML file with the offerings. Without it, the one that is shipped."),
@@ -89,14 +97,14 @@ class Settings:
             " Without it, as in the provider's connection string.",
         ),
     )
-    s3_provider_endpoint: _Url | None = field(
+    s3_provider_endpoint: _Origin | None = field(
         default=None,
         metadata=_about(
             "URL of the S3 where the provider s3 makes buckets; it needs IAM. Without it, the"
             " embedded one, if that one runs.",
         ),
     )
-    s3_provider_iam_endpoint: _Url | None = field(
+    s3_provider_iam_endpoint: _Origin | None = field(
         default=None,
         metadata=_about(
             "URL of its IAM. Without it, AWS' own at AWS, elsewhere the URL of the S3."
@@ -112,7 +120,7 @@ class Settings:
     s3_provider_region: str = field(
         default="us-east-1", metadata=_about("The region that buckets are made in.")
     )
-    s3_provider_address: _Url | None = field(
+    s3_provider_address: _Origin | None = field(
         default=None,
         metadata=_about(
             "URL of the S3 that credentials of provisioned buckets name."
@@ -152,6 +160,12 @@ class Settings:
             "Whether the schema can be asked for: true or false. The explorer needs it.",
         ),
     )
+
+    @property
+    def own_url(self) -> str:
+        """Where others reach this API."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return (self.public_url or f"http://{host}:{self.port}").rstrip("/")
 
     @property
     def cluster_directory(self) -> Path:

@@ -25,6 +25,7 @@ class Deployment(Aggregate):
         self.started: events.DeploymentStarted  # comes with the first event, by `apply`
         self.status = DeploymentStatus.RUNNING
         self.step = DeploymentStep.SERVICES
+        self.attempt = 1
         self.revision: int | None = None
         self.variables: tuple[values.Variable, ...] = ()
 
@@ -44,6 +45,7 @@ class Deployment(Aggregate):
         deadline: datetime,
         requested_by: str,
         at: datetime,
+        deployer_secret_id: UUID | None = None,
     ) -> Self:
         """Start a deployment of the snapshot `items`."""
         return cls._create(
@@ -60,6 +62,7 @@ class Deployment(Aggregate):
             deployer_settings=deployer_settings,
             deadline=deadline,
             requested_by=requested_by,
+            deployer_secret_id=deployer_secret_id,
         )
 
     def apply(self, event: events.Event) -> None:
@@ -72,6 +75,10 @@ class Deployment(Aggregate):
             case events.DeploymentConfigured():
                 self.revision = event.revision
                 self.variables = event.variables
+            case events.DeploymentReleaseDelayed():
+                self.attempt = event.attempt
+            case events.DeploymentVariablesFetched() | events.DeploymentReleaseReported():
+                pass  # what the history tells; nothing is decided by it
             case events.DeploymentSucceeded():
                 self.status = DeploymentStatus.SUCCEEDED
                 self.step = DeploymentStep.AFTER
@@ -108,6 +115,27 @@ class Deployment(Aggregate):
         """Let the deployer put the next revision into effect."""
         self._require_running("release")
         self.trigger_event(events.DeploymentStepStarted, timestamp=at, step=DeploymentStep.RELEASE)
+
+    def delay_release(self, *, message: str, next_attempt_at: datetime, at: datetime) -> None:
+        """Hand the release over once more, later."""
+        self._require_running("delay")
+        self.trigger_event(
+            events.DeploymentReleaseDelayed,
+            timestamp=at,
+            attempt=self.attempt + 1,
+            message=message,
+            next_attempt_at=next_attempt_at,
+        )
+
+    def note_fetch(self, *, revision: int, at: datetime) -> None:
+        """Record that a receiver is given the variables; also after the end, for a rollback."""
+        self.trigger_event(events.DeploymentVariablesFetched, timestamp=at, revision=revision)
+
+    def report_output(self, *, output: str, at: datetime) -> None:
+        """Keep what the release wrote; nothing if it wrote nothing."""
+        self._require_running("report on")
+        if output:
+            self.trigger_event(events.DeploymentReleaseReported, timestamp=at, output=output)
 
     def succeed(self, *, at: datetime) -> None:
         """Switch over: the new revision runs (R35)."""

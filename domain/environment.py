@@ -36,6 +36,9 @@ class Environment(Aggregate):
         self.holdings: dict[UUID, Holding] = {}
         self.deployer = DEFAULT_DEPLOYER
         self.deployer_settings: dict[str, Any] = {}
+        self.deployer_secret_id: UUID | None = None
+        self.deployer_secret_names: tuple[str, ...] = ()
+        self.former_secret_ids: tuple[UUID, ...] = ()
         self.deployments = 0
         self.running_deployment_id: UUID | None = None
         self.revision: int | None = None
@@ -70,6 +73,7 @@ class Environment(Aggregate):
             case events.EnvironmentDeployerConfigured():
                 self.deployer = event.deployer
                 self.deployer_settings = event.settings
+                self._keep_secrets(event)
             case events.EnvironmentDeploymentStarted():
                 self.running_deployment_id = event.deployment_id
                 self.deployments = event.number
@@ -82,6 +86,13 @@ class Environment(Aggregate):
                 self.is_deleted = True
             case _:
                 raise TypeError(f"{type(event).__name__} is no event of an environment")
+
+    def _keep_secrets(self, event: events.EnvironmentDeployerConfigured) -> None:
+        former = self.deployer_secret_id
+        if former is not None and former != event.secret_id:
+            self.former_secret_ids = (*self.former_secret_ids, former)
+        self.deployer_secret_id = event.secret_id
+        self.deployer_secret_names = event.secret_names
 
     def take_prefix(
         self,
@@ -117,14 +128,28 @@ class Environment(Aggregate):
                 service_instance_id=service_instance_id,
             )
 
-    def configure_deployer(self, *, deployer: str, settings: dict[str, Any], at: datetime) -> None:
-        """Have deployments carried out by another deployer, from the next one on."""
-        if (deployer, settings) != (self.deployer, self.deployer_settings):
+    def configure_deployer(
+        self,
+        *,
+        deployer: str,
+        settings: dict[str, Any],
+        secret_id: UUID | None,
+        secret_names: tuple[str, ...],
+        at: datetime,
+    ) -> None:
+        """Have deployments carried out by another deployer, from the next one on.
+
+        `secret_id` says where the deployer's secrets are sealed.
+        """
+        before = (self.deployer, self.deployer_settings, self.deployer_secret_id)
+        if (deployer, settings, secret_id) != before:
             self.trigger_event(
                 events.EnvironmentDeployerConfigured,
                 timestamp=at,
                 deployer=deployer,
                 settings=settings,
+                secret_id=secret_id,
+                secret_names=secret_names,
             )
 
     def start_deployment(self, *, deployment_id: UUID, at: datetime) -> int:

@@ -1,7 +1,8 @@
 """Deployments: plan, step, outcome."""
 
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, ClassVar
 
 from domain import events, values
 from projections.projection import Column, Index, Key, RecordedEvent, Row, Table, holds
@@ -10,6 +11,9 @@ _DeploymentEvent = (
     events.DeploymentStarted
     | events.DeploymentStepStarted
     | events.DeploymentConfigured
+    | events.DeploymentReleaseDelayed
+    | events.DeploymentVariablesFetched
+    | events.DeploymentReleaseReported
     | events.DeploymentSucceeded
     | events.DeploymentFailed
     | events.DeploymentCancelled
@@ -19,7 +23,7 @@ _DeploymentEvent = (
 class Deployments:
     """A row per deployment; `revision` is what it brought about, so only success has one."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     table: ClassVar[Table] = Table(
         name="deployments",
         columns=(
@@ -30,6 +34,11 @@ class Deployments:
             Column("number", "int4"),
             Column("status", "text"),
             Column("step", "text"),
+            Column("steps", "jsonb"),
+            Column("attempt", "int4"),
+            Column("next_attempt_at", "timestamptz", is_nullable=True),
+            Column("delay_message", "text", is_nullable=True),
+            Column("output", "text", is_nullable=True),
             Column("error_step", "text", is_nullable=True),
             Column("error_code", "text", is_nullable=True),
             Column("error_message", "text", is_nullable=True),
@@ -64,53 +73,96 @@ class Deployments:
         first = {"id": key[0], "started_at": recorded.recorded_at}
         return {
             **(row or first),
-            **_changes(event, recorded),
+            **_changes(row or {}, event, recorded),
             "updated_at": recorded.recorded_at,
             "version": event.originator_version,
             "position": recorded.position,
         }
 
 
-def _changes(event: _DeploymentEvent, recorded: RecordedEvent) -> Row:
+def _changes(row: Row, event: _DeploymentEvent, recorded: RecordedEvent) -> Row:
     match event:
         case events.DeploymentStarted():
-            return _started(event)
+            return _started(event, recorded.recorded_at)
         case events.DeploymentStepStarted():
-            return {"step": event.step.value}
-        case events.DeploymentConfigured():
+            step = event.step.value
+            return {"step": step, "steps": _stepped(row, step, recorded.recorded_at)}
+        case events.DeploymentConfigured() | events.DeploymentVariablesFetched():
             return {}  # a revision counts once it runs
-        case events.DeploymentSucceeded():
+        case events.DeploymentReleaseDelayed():
             return {
+                "attempt": event.attempt,
+                "next_attempt_at": event.next_attempt_at,
+                "delay_message": event.message,
+            }
+        case events.DeploymentReleaseReported():
+            return {"output": event.output}
+        case (
+            events.DeploymentSucceeded() | events.DeploymentFailed() | events.DeploymentCancelled()
+        ):
+            return _ended(row, event, recorded.recorded_at)
+
+
+def _ended(
+    row: Row,
+    event: events.DeploymentSucceeded | events.DeploymentFailed | events.DeploymentCancelled,
+    at: datetime,
+) -> Row:
+    common = {"ended_at": at, "next_attempt_at": None}
+    match event:
+        case events.DeploymentSucceeded():
+            switched = _stepped(row, values.DeploymentStep.SWITCH.value, at)
+            return common | {
                 "status": values.DeploymentStatus.SUCCEEDED.value,
                 "step": values.DeploymentStep.AFTER.value,
+                "steps": _closed(switched, at),
                 "revision": event.revision,
-                "ended_at": recorded.recorded_at,
             }
         case events.DeploymentFailed():
-            return {
+            return common | {
                 "status": values.DeploymentStatus.FAILED.value,
                 "step": event.step.value,
+                "steps": _closed(row["steps"], at),
                 "error_step": event.step.value,
                 "error_code": event.code,
                 "error_message": event.message,
-                "ended_at": recorded.recorded_at,
             }
         case events.DeploymentCancelled():
-            return {
+            return common | {
                 "status": values.DeploymentStatus.CANCELLED.value,
                 "step": event.step.value,
-                "ended_at": recorded.recorded_at,
+                "steps": _closed(row["steps"], at),
             }
 
 
-def _started(event: events.DeploymentStarted) -> Row:
+def _stepped(row: Row, step: str, at: datetime) -> Sequence[Mapping[str, Any]]:
+    """Return the steps with one more, which ends the one before."""
+    return [*_closed(row["steps"], at), {"step": step, "started_at": _text(at), "ended_at": None}]
+
+
+def _closed(steps: Sequence[Mapping[str, Any]], at: datetime) -> Sequence[Mapping[str, Any]]:
+    return [{**step, "ended_at": step["ended_at"] or _text(at)} for step in steps]
+
+
+def _text(at: datetime) -> str:
+    """Return a time as the API writes it."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _started(event: events.DeploymentStarted, at: datetime) -> Row:
+    services = values.DeploymentStep.SERVICES.value
     return {
         "project_id": event.project_id,
         "environment_id": event.environment_id,
         "environment_name": event.environment_name,
         "number": event.number,
         "status": values.DeploymentStatus.RUNNING.value,
-        "step": values.DeploymentStep.SERVICES.value,
+        "step": services,
+        "steps": [{"step": services, "started_at": _text(at), "ended_at": None}],
+        "attempt": 1,
+        "next_attempt_at": None,
+        "delay_message": None,
+        "output": None,
         "error_step": None,
         "error_code": None,
         "error_message": None,

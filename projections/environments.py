@@ -20,7 +20,7 @@ _EnvironmentEvent = (
 class Environments:
     """A row per environment, also once it is deleted: its history stays."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     table: ClassVar[Table] = Table(
         name="environments",
         columns=(
@@ -30,6 +30,7 @@ class Environments:
             Column("protected", "bool"),
             Column("deployer", "text"),
             Column("deployer_settings", "jsonb"),
+            Column("deployer_secret_names", "text[]"),
             Column("running_revision", "int4", is_nullable=True),
             Column("running_deployment_id", "uuid", is_nullable=True),
             Column("deployments", "int4"),
@@ -73,7 +74,11 @@ def _changes(event: _EnvironmentEvent) -> Row:
         case events.EnvironmentPrefixTaken() | events.EnvironmentPrefixFreed():
             return {}  # a prefix is shown with the service instance that holds it
         case events.EnvironmentDeployerConfigured():
-            return {"deployer": event.deployer, "deployer_settings": event.settings}
+            return {
+                "deployer": event.deployer,
+                "deployer_settings": event.settings,
+                "deployer_secret_names": list(event.secret_names),
+            }
         case events.EnvironmentDeploymentStarted():
             return {"running_deployment_id": event.deployment_id, "deployments": event.number}
         case events.EnvironmentDeploymentEnded():
@@ -89,6 +94,7 @@ def _created(event: events.EnvironmentCreated) -> Row:
         "protected": event.protected,
         "deployer": "env_file",
         "deployer_settings": {},
+        "deployer_secret_names": [],
         "running_revision": None,
         "running_deployment_id": None,
         "deployments": 0,

@@ -7,6 +7,7 @@
 `results`        what providers and the clock report of service instances
 `deployments`    what people ask of deployments
 `rollout`        how the worker carries a deployment from step to step
+`receivers`      what receivers of webhooks ask and tell
 `choices`, `placement`, `endings`, `terms`   what several of them need
 
 Every way in (GraphQL, worker, command line) comes through here.
@@ -16,9 +17,11 @@ import dataclasses
 from collections.abc import Mapping
 
 from app import catalogue as catalogues
+from app import exchange as exchanges
 from app import secrets
 from app.application.deployments import Deployments
 from app.application.projects import Projects
+from app.application.receivers import Receivers
 from app.application.request import Request
 from app.application.results import Results
 from app.application.rollout import Handover, Rollout
@@ -38,6 +41,7 @@ class Application:
     results: Results
     deployments: Deployments
     rollout: Rollout
+    receivers: Receivers
 
 
 def create(
@@ -46,11 +50,13 @@ def create(
     catalogue: catalogues.Catalogue,
     providers: Mapping[str, object],
     vault: secrets.Vault,
+    exchange: exchanges.VaultExchange,
     terms: Terms,
 ) -> Application:
     """Return the use cases over these parts."""
+    rollout = Rollout(event_log=event_log, catalogue=catalogue, vault=vault)
     return Application(
-        projects=Projects(event_log=event_log, catalogue=catalogue),
+        projects=Projects(event_log=event_log, catalogue=catalogue, vault=vault),
         services=Services(
             event_log=event_log,
             catalogue=catalogue,
@@ -62,5 +68,6 @@ def create(
         deployments=Deployments(
             event_log=event_log, catalogue=catalogue, providers=providers, terms=terms
         ),
-        rollout=Rollout(event_log=event_log, catalogue=catalogue, vault=vault),
+        rollout=rollout,
+        receivers=Receivers(event_log=event_log, rollout=rollout, exchange=exchange),
     )

@@ -176,6 +176,7 @@ class Deployments:
             plan=plan.as_json(),
             deployer=opened.deployer,
             deployer_settings=opened.deployer_settings,
+            deployer_secret_id=opened.deployer_secret_id,
             deadline=work.now + self._terms.deployment_timeout,
             requested_by=requested_by,
             at=work.now,

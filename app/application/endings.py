@@ -6,8 +6,9 @@ from app.application.unit_of_work import UnitOfWork
 from domain import deployment
 
 
-async def switch(work: UnitOfWork, found: deployment.Deployment) -> None:
+async def switch(work: UnitOfWork, found: deployment.Deployment, *, output: str = "") -> None:
     """Make the new revision the running one, for all instances at once (R35)."""
+    found.report_output(output=output, at=work.now)
     opened = await work.environment(found.started.environment_id)
     changing = [item for item in found.started.items if item.role or item.is_changed]
     instances = await work.services(item.service_instance_id for item in changing)
@@ -30,8 +31,11 @@ async def switch(work: UnitOfWork, found: deployment.Deployment) -> None:
         )
 
 
-async def fail(work: UnitOfWork, found: deployment.Deployment, *, code: str, message: str) -> None:
+async def fail(
+    work: UnitOfWork, found: deployment.Deployment, *, code: str, message: str, output: str = ""
+) -> None:
     """End a deployment at the step that it reached."""
+    found.report_output(output=output, at=work.now)
     found.fail(code=code, message=message, at=work.now)
     await let_go(work, found, reason=f"{found.step}: {message}")
 

@@ -1,11 +1,10 @@
 """Use cases of projects and environments."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from app import catalogue, deployers
+from app import catalogue, deployers, secrets
 from app.application import choices, placement
 from app.application.request import Request
 from app.application.unit_of_work import UnitOfWork, commit, require_version
@@ -25,9 +24,12 @@ _SUBJECT_LIMIT = 255
 class Projects:
     """Projects, their members and subscriptions, and their environments."""
 
-    def __init__(self, *, event_log: log.EventLog, catalogue: catalogue.Catalogue) -> None:
+    def __init__(
+        self, *, event_log: log.EventLog, catalogue: catalogue.Catalogue, vault: secrets.Vault
+    ) -> None:
         self._log = event_log
         self._catalogue = catalogue
+        self._vault = vault
 
     async def create_project(self, *, request: Request, name: str) -> tuple[UUID, int]:
         """Create a project with its first environments; return its id and the position."""
@@ -151,17 +153,41 @@ class Projects:
         environment_id: UUID,
         deployer: str,
         settings: dict[str, Any],
+        new_secrets: Mapping[str, str],
         expected_version: int | None = None,
     ) -> int:
-        """Have the environment's deployments carried out by a deployer; settings are checked."""
+        """Have the environment's deployments carried out by a deployer; settings are checked.
+
+        Without new secrets the same deployer keeps those that it has.
+        """
+        secret_id = request.new_id("deployer secrets")
 
         async def decide(work: UnitOfWork) -> None:
-            _require_settings(deployer, settings)
             found = await work.environment(environment_id)
             require_version(found, expected_version)
-            found.configure_deployer(deployer=deployer, settings=settings, at=work.now)
+            used_id = secret_id if new_secrets else found.deployer_secret_id
+            if not new_secrets and found.deployer != deployer:
+                used_id = None
+            used = new_secrets or await self._secrets(used_id)
+            _require_settings(deployer, settings, used)
+            if new_secrets:  # sealed before they are referred to, so that no reference is void
+                await self._vault.replace(
+                    service_instance_id=secret_id, version=1, credentials=new_secrets
+                )
+            found.configure_deployer(
+                deployer=deployer,
+                settings=settings,
+                secret_id=used_id,
+                secret_names=tuple(sorted(used)),
+                at=work.now,
+            )
 
         return await commit(event_log=self._log, request=request, decide=decide)
+
+    async def _secrets(self, secret_id: UUID | None) -> Mapping[str, str]:
+        if secret_id is None:
+            return {}
+        return await self._vault.get(service_instance_id=secret_id, version=1) or {}
 
     def _granted(self) -> tuple[str, ...]:
         return tuple(name for name in DEFAULT_OFFERINGS if self._catalogue.offering(name))
@@ -199,15 +225,20 @@ class Projects:
             )
 
 
-def _require_settings(deployer: str, settings: dict[str, Any]) -> None:
+def _require_settings(deployer: str, settings: dict[str, Any], used: Mapping[str, str]) -> None:
     try:
-        deployers.create(kind=deployer, settings=settings, data_directory=Path())
+        deployers.check(kind=deployer, settings=settings, secrets=used)
     except deployers.DeployerSettingsError as error:
         raise errors.InputRefusedError(
             code=RefusalCode.INVALID_INPUT,
             message=f"The settings do not fit the deployer {deployer}: {error}.",
             problems=[
-                errors.Problem(path=f"settings.{problem.path}", message=problem.message)
+                errors.Problem(path=_input_path(deployer, problem.path), message=problem.message)
                 for problem in error.problems
             ],
         ) from error
+
+
+def _input_path(deployer: str, path: str) -> str:
+    is_secret = path in deployers.SECRETS.get(deployer, ())
+    return f"{'secrets' if is_secret else 'settings'}.{path}"

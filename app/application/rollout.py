@@ -3,15 +3,16 @@
 import dataclasses
 import uuid
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from app import catalogue, secrets
 from app.application import endings
 from app.application.request import Request
-from app.application.unit_of_work import UnitOfWork, commit
+from app.application.unit_of_work import UnitOfWork, commit, replay
 from app.eventlog import log
-from domain import deployment, service_instance, states, values
+from domain import deployment, environment, errors, service_instance, states, values
 from domain.values import DeploymentRole
 
 ENVIRONMENT_LIMIT = 128 * 1024  # bytes of names and values: what a process can be given
@@ -25,10 +26,18 @@ class Handover:
     environment_id: UUID
     environment_name: str
     revision: int
-    is_rollback: bool
     deployer: str
     deployer_settings: Mapping[str, Any]
-    variables: Mapping[str, str]
+    deployer_secrets: Mapping[str, str] = dataclasses.field(repr=False)
+    variables: Mapping[str, str] = dataclasses.field(repr=False)
+    attempt: int = 1
+    given_up_id: UUID | None = None
+    """The deployment that was given up, if this puts back what ran before it."""
+
+
+def rollback_id(deployment_id: UUID) -> UUID:
+    """Return the id of the release that puts back what ran before a deployment."""
+    return uuid.uuid5(deployment_id, "rollback")
 
 
 class Rollout:
@@ -59,6 +68,30 @@ class Rollout:
 
         return await commit(event_log=self._log, request=request, decide=decide)
 
+    async def forget_deployer_secrets(self, *, environment_id: UUID) -> None:
+        """Destroy the secrets of former deployers, and of the last one of a deleted environment.
+
+        Raises NOT_READY while a deployment uses them: again later.
+        """
+        history = await self._log.load(environment_id)
+        found = replay(history.events[environment_id])
+        if not isinstance(found, environment.Environment):
+            raise TypeError(f"{environment_id} is no environment")
+        work = UnitOfWork(event_log=self._log)
+        if found.running_deployment_id is not None:
+            running = await work.deployment(found.running_deployment_id)
+            if running.started.deployer_secret_id in found.former_secret_ids:
+                raise errors.DeploymentRefusedError(
+                    code=errors.RefusalCode.NOT_READY,
+                    message=f"Deployment {running.started.number} uses them still.",
+                    deployment_id=running.id,
+                )
+        unused = set(found.former_secret_ids)
+        if found.is_deleted and found.deployer_secret_id is not None:
+            unused.add(found.deployer_secret_id)
+        for secret_id in unused:
+            await self._vault.destroy_all(secret_id)
+
     async def environment_of(self, *, deployment_id: UUID) -> UUID:
         """Return the environment of a deployment."""
         found = await UnitOfWork(event_log=self._log).deployment(deployment_id)
@@ -74,10 +107,11 @@ class Rollout:
             environment_id=found.started.environment_id,
             environment_name=found.started.environment_name,
             revision=found.revision or 0,
-            is_rollback=False,
             deployer=found.started.deployer,
             deployer_settings=found.started.deployer_settings,
+            deployer_secrets=await self._secrets(found),
             variables=await self._values(found.variables),
+            attempt=found.attempt,
         )
 
     async def rollback(self, *, deployment_id: UUID) -> Handover | None:
@@ -95,35 +129,61 @@ class Rollout:
         if opened.last_successful_deployment_id is not None:
             previous = (await work.deployment(opened.last_successful_deployment_id)).variables
         return Handover(
-            deployment_id=uuid.uuid5(deployment_id, "rollback"),
+            deployment_id=rollback_id(deployment_id),
             environment_id=opened.id,
             environment_name=opened.name,
             revision=opened.revision or 0,
-            is_rollback=True,
             deployer=ended.started.deployer,
             deployer_settings=ended.started.deployer_settings,
+            deployer_secrets=await self._secrets(ended),
             variables=await self._values(previous),
+            given_up_id=deployment_id,
         )
 
-    async def released(self, *, request: Request, deployment_id: UUID) -> int:
+    async def delayed(
+        self,
+        *,
+        request: Request,
+        deployment_id: UUID,
+        attempt: int,
+        message: str,
+        pause: timedelta,
+    ) -> int:
+        """Hand the release over again later; nothing if that was decided before."""
+
+        async def decide(work: UnitOfWork) -> None:
+            found = await work.deployment(deployment_id)
+            is_at_release = found.is_running and found.step is values.DeploymentStep.RELEASE
+            if is_at_release and found.attempt == attempt:
+                found.delay_release(message=message, next_attempt_at=work.now + pause, at=work.now)
+
+        return await commit(event_log=self._log, request=request, decide=decide)
+
+    async def released(self, *, request: Request, deployment_id: UUID, output: str = "") -> int:
         """Switch over: the deployer put the revision into effect (R35)."""
 
         async def decide(work: UnitOfWork) -> None:
             found = await work.deployment(deployment_id)
             if found.is_running and found.step is values.DeploymentStep.RELEASE:
-                await endings.switch(work, found)
+                await endings.switch(work, found, output=output)
 
         return await commit(event_log=self._log, request=request, decide=decide)
 
     async def failed(
-        self, *, request: Request, deployment_id: UUID, code: str, message: str
+        self,
+        *,
+        request: Request,
+        deployment_id: UUID,
+        code: str,
+        message: str,
+        output: str = "",
     ) -> int:
         """End the deployment: the deployer kept the previous revision (R34)."""
 
         async def decide(work: UnitOfWork) -> None:
             found = await work.deployment(deployment_id)
             if found.is_running:
-                await endings.fail(work, found, code=code, message=message)
+                await endings.fail(work, found, code=code, message=message, output=output)
 
         return await commit(event_log=self._log, request=request, decide=decide)
 
@@ -172,6 +232,15 @@ class Rollout:
             )
         else:
             found.hand_over(at=work.now)
+
+    async def _secrets(self, found: deployment.Deployment) -> Mapping[str, str]:
+        """Return the deployer's secrets; none if they were replaced long ago."""
+        if found.started.deployer_secret_id is None:
+            return {}
+        return (
+            await self._vault.get(service_instance_id=found.started.deployer_secret_id, version=1)
+            or {}
+        )
 
     async def _values(self, variables: Iterable[values.Variable]) -> dict[str, str]:
         """Return the variables with their secret values, for the deployer only."""

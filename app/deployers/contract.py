@@ -13,32 +13,44 @@ from domain import errors
 class Release:
     """A revision of an environment, to be put into effect.
 
-    A rollback puts an earlier revision back, after a deployment that was given up.
+    A rollback puts an earlier revision back, after the deployment `given_up_id` was given up;
+    `deployment_id` is its own then. `attempt` counts how often the release is handed over.
     """
 
     deployment_id: UUID
     environment_id: UUID
     environment_name: str
     revision_number: int
-    is_rollback: bool = False
+    given_up_id: UUID | None = None
+    attempt: int = 1
     variables: Mapping[str, str] = field(repr=False)
+
+    @property
+    def is_rollback(self) -> bool:
+        """Does it put an earlier revision back?"""
+        return self.given_up_id is not None
 
 
 class OutcomeStatus(enum.StrEnum):
-    """How a release ended, or that somebody else will tell."""
+    """How a release ended; or that it goes on elsewhere, or was not taken in yet."""
 
     SUCCEEDED = "SUCCEEDED"
     FAILED = "FAILED"
     PENDING = "PENDING"
+    DELAYED = "DELAYED"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a release ended; message and output hold no secret."""
+    """How a release ended; message and output hold no secret.
+
+    `again_in` seconds: when to ask again while PENDING, if at all; the least pause when DELAYED.
+    """
 
     status: OutcomeStatus
     message: str = ""
     output: str = ""
+    again_in: float | None = None
 
 
 class Deployer(Protocol):

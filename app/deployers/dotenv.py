@@ -14,18 +14,18 @@ class DotenvError(Exception):
 
 def render(variables: Mapping[str, str]) -> bytes:
     """Return the file's bytes; raises DotenvError."""
-    lines = [
-        f"{_checked(name, value)}={_quoted(value)}\n" for name, value in sorted(variables.items())
-    ]
+    check(variables)
+    lines = [f"{name}={_quoted(value)}\n" for name, value in sorted(variables.items())]
     return (HEADER + "".join(lines)).encode()
 
 
-def _checked(name: str, value: str) -> str:
-    if not _NAME.fullmatch(name):
-        raise DotenvError(f"{name!r} is no name of a variable")
-    if "\0" in value:
-        raise DotenvError(f"the value of {name} contains a zero byte")
-    return name
+def check(variables: Mapping[str, str]) -> None:
+    """Refuse what no process can have in its environment; raises DotenvError."""
+    for name, value in variables.items():
+        if not _NAME.fullmatch(name):
+            raise DotenvError(f"{name!r} is no name of a variable")
+        if "\0" in value:
+            raise DotenvError(f"the value of {name} contains a zero byte")
 
 
 def _quoted(value: str) -> str:

@@ -1,7 +1,7 @@
-"""What an environment may set for the deployer that writes a file."""
+"""What an environment may set for the deployers that run on this machine."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,6 @@ from domain import errors
 
 _DEFAULT_TIMEOUT = 600
 _LONGEST_TIMEOUT = 86_400
-_KNOWN = ("path", "command", "timeout")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,35 +25,70 @@ class EnvFileSettings:
         """Read the settings; raises DeployerSettingsError with every problem."""
         path, command = settings.get("path"), settings.get("command")
         timeout = settings.get("timeout", _DEFAULT_TIMEOUT)
-        problems = [
-            *_unknown(settings),
-            *_path_problems(path),
-            *_command_problems(command),
-            *_timeout_problems(timeout),
-        ]
-        if problems:
-            raise contract.DeployerSettingsError(problems)
+        refuse(
+            [
+                *unknown(settings, known=("path", "command", "timeout")),
+                *_path_problems(path),
+                *_command_problems(command),
+                *timeout_problems(timeout, longest=_LONGEST_TIMEOUT),
+            ]
+        )
         return cls(
             path=Path(str(path)) if path is not None else None,
-            command=tuple(map(str, command)) if isinstance(command, list | tuple) else (),
+            command=_words(command),
             timeout=float(str(timeout)),
         )
 
 
-def _unknown(settings: Mapping[str, object]) -> Iterator[errors.Problem]:
-    for name in sorted(set(settings) - set(_KNOWN)):
-        yield errors.Problem(path=name, message=f"is unknown; there are {', '.join(_KNOWN)}")
+@dataclass(frozen=True, kw_only=True)
+class CommandSettings:
+    """Which command, where it runs, and how long it may take in seconds."""
+
+    command: tuple[str, ...]
+    directory: Path | None
+    timeout: float
+
+    @classmethod
+    def of(cls, settings: Mapping[str, object]) -> "CommandSettings":
+        """Read the settings; raises DeployerSettingsError with every problem."""
+        command, directory = settings.get("command"), settings.get("directory")
+        timeout = settings.get("timeout", _DEFAULT_TIMEOUT)
+        missing = [errors.Problem(path="command", message="is missing: say what to run")]
+        refuse(
+            [
+                *unknown(settings, known=("command", "directory", "timeout")),
+                *(missing if command is None else _command_problems(command)),
+                *_directory_problems(directory),
+                *timeout_problems(timeout, longest=_LONGEST_TIMEOUT),
+            ]
+        )
+        return cls(
+            command=_words(command),
+            directory=Path(str(directory)) if directory is not None else None,
+            timeout=float(str(timeout)),
+        )
 
 
-def _path_problems(path: object) -> Iterator[errors.Problem]:
-    if path is None:
-        return
-    if not isinstance(path, str) or not path.isprintable():
-        yield errors.Problem(path="path", message="must be text on one line")
-    elif not path.startswith("/") or os.path.normpath(path) != path:
-        yield errors.Problem(path="path", message="must be absolute, without . and .. in it")
-    elif reason := unfit(Path(path)):
-        yield errors.Problem(path="path", message=reason)
+def refuse(problems: Sequence[errors.Problem]) -> None:
+    """Raise DeployerSettingsError if there is any problem."""
+    if problems:
+        raise contract.DeployerSettingsError(problems)
+
+
+def unknown(settings: Mapping[str, object], *, known: Sequence[str]) -> Iterator[errors.Problem]:
+    """Yield a problem for each name that nobody reads."""
+    for name in sorted(set(settings) - set(known)):
+        there_are = f"there are {', '.join(known)}" if known else "there are no settings"
+        yield errors.Problem(path=name, message=f"is unknown; {there_are}")
+
+
+def timeout_problems(timeout: object, *, longest: int) -> Iterator[errors.Problem]:
+    """Yield a problem unless it is a number of seconds."""
+    is_number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
+    if not is_number or not 0 < float(str(timeout)) <= longest:
+        yield errors.Problem(
+            path="timeout", message=f"must be a number of seconds, at most {longest}"
+        )
 
 
 def unfit(path: Path) -> str:
@@ -71,6 +105,26 @@ def unfit(path: Path) -> str:
     return ""
 
 
+def _path_problems(path: object) -> Iterator[errors.Problem]:
+    if path is None:
+        return
+    if (reason := _unreadable(path)) or (reason := unfit(Path(str(path)))):
+        yield errors.Problem(path="path", message=reason)
+
+
+def _directory_problems(directory: object) -> Iterator[errors.Problem]:
+    if directory is not None and (reason := _unreadable(directory)):
+        yield errors.Problem(path="directory", message=reason)
+
+
+def _unreadable(path: object) -> str:
+    if not isinstance(path, str) or not path.isprintable():
+        return "must be text on one line"
+    if not path.startswith("/") or os.path.normpath(path) != path:
+        return "must be absolute, without . and .. in it"
+    return ""
+
+
 def _command_problems(command: object) -> Iterator[errors.Problem]:
     if command is None:
         return
@@ -82,9 +136,5 @@ def _command_problems(command: object) -> Iterator[errors.Problem]:
             yield errors.Problem(path=f"command.{index}", message="must be text")
 
 
-def _timeout_problems(timeout: object) -> Iterator[errors.Problem]:
-    is_number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
-    if not is_number or not 0 < float(str(timeout)) <= _LONGEST_TIMEOUT:
-        yield errors.Problem(
-            path="timeout", message=f"must be a number of seconds, at most {_LONGEST_TIMEOUT}"
-        )
+def _words(command: object) -> tuple[str, ...]:
+    return tuple(map(str, command)) if isinstance(command, list | tuple) else ()

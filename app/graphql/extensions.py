@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import re
 import uuid
 from collections.abc import AsyncIterator, Iterator
 
@@ -15,6 +16,11 @@ from app.graphql import context, limits, operations, reading
 
 _logger = logging.getLogger(__name__)
 _TOO_MANY_TOKENS = f"Document contains more than {limits.TOKENS} tokens"  # graphql-core's words
+
+# How graphql-core repeats an input that does not fit; a part of it may be a secret.
+_REPEATED = re.compile(
+    r", found: .*|(?<=String cannot represent a non string value): .*", re.DOTALL
+)
 
 
 class Parsing(strawberry_extensions.ParserCache):
@@ -114,7 +120,8 @@ def shown(error: graphql.GraphQLError) -> graphql.GraphQLError:
         case _ if _TOO_MANY_TOKENS in error.message:
             return _with(error, error.message, {"code": "LIMIT_EXCEEDED"})
         case None | graphql.GraphQLError():
-            return _with(error, error.message, {"code": "BAD_USER_INPUT"})
+            message = _REPEATED.sub(".", error.message)
+            return _with(error, message, {"code": "BAD_USER_INPUT"})
         case reading.ReadTimeoutError() | TimeoutError():
             return _with(error, "This took too long: ask for less.", {"code": "TIMEOUT"})
         case command.LogUnavailableError():

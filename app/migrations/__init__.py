@@ -3,6 +3,7 @@
 0001_ledger.sql   the log, its guards, and the schema of the read models
 0002_secrets.sql  sealed credentials
 0003_access.sql   API tokens
+0004_work.sql     tasks that broke
 procrastinate/    the task queue's own schema, from the installed library
 
 A released file never changes: a new thought is a new file. The tables of the read models

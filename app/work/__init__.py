@@ -4,6 +4,9 @@
 `service_tasks` what is asked of providers, and what they answer
 `deployment_tasks`  what is asked of deployers, and what they answer
 `queue`         the tasks as the queue knows them, with their retries
+`later`, `pauses`   when a task is tried again
+`troubles`      which tasks broke, how often and where
+`overview`      what waits, runs and is put off
 `worker`        runs tasks, and takes over those of workers that died
 
 Tasks are enqueued in the transaction of the events, run at least once, and report by commands.

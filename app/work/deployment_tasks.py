@@ -2,18 +2,30 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator
-from pathlib import Path
+from datetime import timedelta
 from typing import Protocol
 from uuid import UUID
 
 import psycopg
 
-from app import application, deployers
+from app import application, deployers, exchange
 from app.eventlog import command
+from app.work import pauses
 from app.work.cause import Cause
+from app.work.later import AgainLater
+from domain import errors
 
+_FIRST_PAUSE = 2.0  # seconds
+_LONGEST_PAUSE = 60.0
+_ROLLBACK_PAUSE = 10.0
 _LOOK = 0.5  # seconds between two looks whether a release is still wanted
+
+
+_logger = logging.getLogger(__name__)
+
+_ENDED = frozenset({deployers.OutcomeStatus.SUCCEEDED, deployers.OutcomeStatus.FAILED})
 
 
 class _Wanted(Protocol):
@@ -26,11 +38,17 @@ class DeploymentTasks:
     """The tasks of deployments; each may run again at any time."""
 
     def __init__(
-        self, *, use_cases: application.Application, conninfo: str, data_directory: Path
+        self,
+        *,
+        use_cases: application.Application,
+        conninfo: str,
+        surroundings: deployers.Surroundings,
+        exchange: exchange.VaultExchange,
     ) -> None:
         self._rollout = use_cases.rollout
         self._conninfo = conninfo
-        self._data_directory = data_directory
+        self._surroundings = surroundings
+        self._exchange = exchange
 
     async def advance_deployment(self, *, why: Cause, deployment_id: UUID) -> None:
         """Go on if the services are ready."""
@@ -38,33 +56,55 @@ class DeploymentTasks:
             request=why.request("advance_deployment"), deployment_id=deployment_id
         )
 
-    async def release(self, *, why: Cause, deployment_id: UUID) -> None:
+    async def release(self, *, why: Cause, deployment_id: UUID, attempt: int = 1) -> None:
         """Have the revision put into effect, and report how that ended."""
+
+        async def wanted(*, deployment_id: UUID) -> application.Handover | None:
+            handover = await self._rollout.handover(deployment_id=deployment_id)
+            return handover if handover and handover.attempt == attempt else None
+
         async with self._alone(deployment_id):
-            outcome = await self._carry_out_while_wanted(self._rollout.handover, deployment_id)
+            outcome = await self._carry_out_while_wanted(wanted, deployment_id)
             if outcome is not None:
-                await self._report(why, deployment_id, outcome)
+                await self._report(why, deployment_id, outcome, attempt=attempt)
 
     async def roll_back(self, *, why: Cause, deployment_id: UUID) -> None:  # noqa: ARG002  all tasks are called alike
         """Put the running revision back after a deployment that was given up in between."""
         async with self._alone(deployment_id):
-            await self._carry_out_while_wanted(self._rollout.rollback, deployment_id)
+            outcome = await self._carry_out_while_wanted(self._rollout.rollback, deployment_id)
+        if outcome is not None and outcome.status is deployers.OutcomeStatus.DELAYED:
+            raise AgainLater(pause=outcome.again_in or _ROLLBACK_PAUSE)
 
     async def expire_deployment(self, *, why: Cause, deployment_id: UUID) -> None:
         """End a deployment at its deadline, as its deployer says it ended (R38)."""
-        handover = await self._rollout.handover(deployment_id=deployment_id)
-        outcome = await self._observe(handover) if handover else None
-        if outcome is not None:
-            await self._report(why, deployment_id, outcome)
+        try:
+            outcome = await self._observe(deployment_id)
+        except Exception:  # whatever is wrong with the deployer: the deadline holds
+            _logger.exception("a deployer cannot be asked")
+            outcome = None
+        if outcome is not None and outcome.status in _ENDED:
+            await self._report(why, deployment_id, outcome, attempt=1)
         await self._rollout.expire(
             request=why.request("expire_deployment"), deployment_id=deployment_id
         )
+        await self._exchange.forget(deployment_id)
 
-    async def _report(self, why: Cause, deployment_id: UUID, outcome: deployers.Outcome) -> None:
+    async def forget_deployer_secrets(self, *, why: Cause, environment_id: UUID) -> None:  # noqa: ARG002  all tasks are called alike
+        """Destroy the secrets of deployers that are used no more."""
+        try:
+            await self._rollout.forget_deployer_secrets(environment_id=environment_id)
+        except errors.DeploymentRefusedError as refusal:
+            raise AgainLater(pause=_LONGEST_PAUSE) from refusal
+
+    async def _report(
+        self, why: Cause, deployment_id: UUID, outcome: deployers.Outcome, *, attempt: int
+    ) -> None:
         match outcome.status:
             case deployers.OutcomeStatus.SUCCEEDED:
                 await self._rollout.released(
-                    request=why.request("release_succeeded"), deployment_id=deployment_id
+                    request=why.request("release_succeeded"),
+                    deployment_id=deployment_id,
+                    output=outcome.output,
                 )
             case deployers.OutcomeStatus.FAILED:
                 await self._rollout.failed(
@@ -72,9 +112,26 @@ class DeploymentTasks:
                     deployment_id=deployment_id,
                     code="RELEASE_FAILED",
                     message=outcome.message,
+                    output=outcome.output,
                 )
+            case deployers.OutcomeStatus.DELAYED:
+                await self._delay(why, deployment_id, outcome, attempt=attempt)
             case deployers.OutcomeStatus.PENDING:
+                if outcome.again_in is not None:
+                    raise AgainLater(pause=outcome.again_in)
                 return  # somebody else will report
+
+    async def _delay(
+        self, why: Cause, deployment_id: UUID, outcome: deployers.Outcome, *, attempt: int
+    ) -> None:
+        pause = pauses.growing(tries=attempt, first=_FIRST_PAUSE, longest=_LONGEST_PAUSE)
+        await self._rollout.delayed(
+            request=why.request("release_delayed", key=f"{deployment_id} delayed {attempt}"),
+            deployment_id=deployment_id,
+            attempt=attempt,
+            message=outcome.message,
+            pause=timedelta(seconds=max(pause, outcome.again_in or 0.0)),
+        )
 
     async def _carry_out_while_wanted(
         self, wanted: _Wanted, deployment_id: UUID
@@ -106,7 +163,10 @@ class DeploymentTasks:
                 message=f"the settings of the deployer no longer fit: {error}",
             )
 
-    async def _observe(self, handover: application.Handover) -> deployers.Outcome | None:
+    async def _observe(self, deployment_id: UUID) -> deployers.Outcome | None:
+        handover = await self._rollout.handover(deployment_id=deployment_id)
+        if handover is None:
+            return None
         try:
             return await self._deployer(handover).observe(_release(handover))
         except deployers.DeployerSettingsError:
@@ -116,7 +176,8 @@ class DeploymentTasks:
         return deployers.create(
             kind=handover.deployer,
             settings=handover.deployer_settings,
-            data_directory=self._data_directory,
+            surroundings=self._surroundings,
+            secrets=handover.deployer_secrets,
         )
 
     @contextlib.asynccontextmanager
@@ -142,6 +203,7 @@ def _release(handover: application.Handover) -> deployers.Release:
         environment_id=handover.environment_id,
         environment_name=handover.environment_name,
         revision_number=handover.revision,
-        is_rollback=handover.is_rollback,
+        given_up_id=handover.given_up_id,
+        attempt=handover.attempt,
         variables=handover.variables,
     )

@@ -1,12 +1,14 @@
 """Which tasks follow from which event."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from app.eventlog.task import Task
 from domain import deployment, events, values
 from projections.projection import RecordedEvent
+
+_SECRETS_STAY = timedelta(hours=1)  # so that a rollback by the former deployer can end
 
 
 def tasks_for(recorded: RecordedEvent) -> Sequence[Task]:
@@ -35,20 +37,36 @@ def _tasks(event: events.Event) -> Sequence[Task]:
             return [_perform(event, event.attempt), _expire(event)]
         case events.ServiceOperationDelayed():
             return [_perform(event, event.attempt, run_at=event.next_attempt_at)]
+        case _:
+            return [*_tasks_of_deployment(event), *_tasks_of_service(event)]
+
+
+def _tasks_of_deployment(event: events.Event) -> Sequence[Task]:
+    match event:
         case events.DeploymentStarted():
             return [
                 _of_deployment("advance_deployment", event),
                 _of_deployment("expire_deployment", event, run_at=event.deadline),
             ]
         case events.DeploymentStepStarted(step=values.DeploymentStep.RELEASE):
-            return [_of_deployment("release", event)]
+            return [_of_deployment("release", event, attempt=1)]
+        case events.DeploymentReleaseDelayed():
+            return [
+                _of_deployment(
+                    "release", event, attempt=event.attempt, run_at=event.next_attempt_at
+                )
+            ]
+        case events.EnvironmentDeployerConfigured():
+            return [_forget_secrets(event, run_at=event.timestamp + _SECRETS_STAY)]
+        case events.EnvironmentDeleted():
+            return [_forget_secrets(event)]
         case (
             events.DeploymentCancelled()
             | events.DeploymentFailed(code=deployment.DEADLINE_EXCEEDED)
         ):
             return [_of_deployment("roll_back", event)]
         case _:
-            return _tasks_of_service(event)
+            return []
 
 
 def _tasks_of_service(event: events.Event) -> Sequence[Task]:
@@ -112,5 +130,16 @@ def _of_service(
     return Task(name=name, args={key: str(value) for key, value in given.items()}, run_at=run_at)
 
 
-def _of_deployment(name: str, event: events.Event, *, run_at: datetime | None = None) -> Task:
-    return Task(name=name, args={"deployment_id": str(event.originator_id)}, run_at=run_at)
+def _of_deployment(
+    name: str, event: events.Event, *, run_at: datetime | None = None, **args: int
+) -> Task:
+    given = {"deployment_id": event.originator_id, **args}
+    return Task(name=name, args={key: str(value) for key, value in given.items()}, run_at=run_at)
+
+
+def _forget_secrets(event: events.Event, *, run_at: datetime | None = None) -> Task:
+    return Task(
+        name="forget_deployer_secrets",
+        args={"environment_id": str(event.originator_id)},
+        run_at=run_at,
+    )

@@ -2,53 +2,69 @@
 
 import asyncio
 import logging
-import random
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import procrastinate
-from procrastinate import jobs, retry
+import psycopg
+import psycopg_pool
+from procrastinate import jobs, retry, utils
 
 from app.eventlog.task import QUEUE
 from app.work.cause import Cause
 from app.work.deployment_tasks import DeploymentTasks
+from app.work.later import AgainLater
 from app.work.service_tasks import ServiceTasks
+from app.work.troubles import Troubles
 
-_FIRST_PAUSE = 1.0  # seconds
-_LONGEST_PAUSE = 300.0
+_PAUSE_IN_THE_DARK = 5.0  # seconds, when it cannot be noted that a task broke
 
 _logger = logging.getLogger(__name__)
+
+
+class _BrokenError(Exception):
+    """A task broke, which was noted."""
+
+    def __init__(self, *, pause: float) -> None:
+        super().__init__(f"again in {pause:.1f} seconds")
+        self.pause = pause
 
 
 class _AgainAndAgain(retry.BaseRetryStrategy):
     """Try a task that broke again, for ever, with a growing pause: work is never dropped.
 
-    What a provider reports as failed is no broken task; this is for what nobody foresaw.
+    What a provider reports as failed is no broken task; this is for what nobody foresaw. A task
+    that was interrupted, because its worker stops, is given back at once and did not fail.
     """
 
     def get_retry_decision(
-        self, *, exception: BaseException, job: jobs.Job
+        self,
+        *,
+        exception: BaseException,
+        job: jobs.Job,  # noqa: ARG002  the queue counts starts; failures are counted in troubles
     ) -> retry.RetryDecision | None:
-        if isinstance(exception, asyncio.CancelledError):
-            _logger.info("task %s is given back: this worker stops", job.task_name)
-        else:
-            _logger.warning(
-                "task %s broke, attempt %d", job.task_name, job.attempts + 1, exc_info=exception
-            )
-        seconds = min(_FIRST_PAUSE * 2 ** min(job.attempts, 16), _LONGEST_PAUSE)
-        pause = seconds * random.uniform(0.75, 1.25)  # noqa: S311  no secret
-        return retry.RetryDecision(retry_in={"seconds": max(round(pause), 1)})
+        match exception:
+            case AgainLater() | _BrokenError():
+                pause = exception.pause
+            case asyncio.CancelledError() | procrastinate.exceptions.JobAborted():
+                pause = 0.0
+            case _:
+                pause = _PAUSE_IN_THE_DARK
+        return retry.RetryDecision(retry_at=utils.utcnow() + timedelta(seconds=pause))
 
 
 def create(
     *,
     connector: procrastinate.PsycopgConnector,
+    pool: "psycopg_pool.AsyncConnectionPool[Any]",
     service_tasks: ServiceTasks,
     deployment_tasks: DeploymentTasks,
 ) -> procrastinate.App:
     """Return the queue with its tasks; names are as `policies` gives them."""
     queue = procrastinate.App(connector=connector)
+    troubles = Troubles(pool=pool)
     tasks: list[Callable[..., Awaitable[None]]] = [
         service_tasks.perform_operation,
         service_tasks.expire_operation,
@@ -63,23 +79,50 @@ def create(
         deployment_tasks.release,
         deployment_tasks.roll_back,
         deployment_tasks.expire_deployment,
+        deployment_tasks.forget_deployer_secrets,
     ]
     for task in tasks:
         name = getattr(task, "__name__", "")
-        queue.task(name=name, queue=QUEUE, retry=_AgainAndAgain())(_from_strings(task))
+        queue.task(name=name, queue=QUEUE, retry=_AgainAndAgain(), pass_context=True)(
+            _from_strings(task, name, troubles)
+        )
     return queue
 
 
-def _from_strings(task: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+def _from_strings(
+    task: Callable[..., Awaitable[None]], name: str, troubles: Troubles
+) -> Callable[..., Awaitable[None]]:
     """Let a task be called with what the queue stores, which is text."""
 
     async def call(
-        *, correlation_id: str, causation_id: str, attempt: str | None = None, **ids: str
+        context: procrastinate.JobContext,
+        *,
+        correlation_id: str,
+        causation_id: str,
+        attempt: str | None = None,
+        **ids: str,
     ) -> None:
         why = Cause(event_id=UUID(causation_id), correlation_id=UUID(correlation_id))
         given: dict[str, Any] = {name: UUID(value) for name, value in ids.items()}
         if attempt is not None:
             given["attempt"] = int(attempt)
-        await task(why=why, **given)
+        job_id = context.job.id or 0
+        try:
+            await task(why=why, **given)
+        except AgainLater:
+            raise
+        except Exception as error:
+            raise await _broken(troubles, job_id, name, error) from error
+        if context.job.attempts:
+            await troubles.forget(job_id)
 
     return call
+
+
+async def _broken(troubles: Troubles, job_id: int, name: str, error: Exception) -> _BrokenError:
+    _logger.warning("task %s broke", name, exc_info=error)
+    try:
+        return _BrokenError(pause=await troubles.note(job_id, error))
+    except (psycopg.Error, psycopg_pool.PoolTimeout):
+        _logger.warning("that task %s broke could not be noted", name)
+        return _BrokenError(pause=_PAUSE_IN_THE_DARK)

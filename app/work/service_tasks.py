@@ -2,7 +2,6 @@
 
 import functools
 import logging
-import random
 from collections.abc import Mapping
 from datetime import timedelta
 from uuid import UUID
@@ -11,6 +10,7 @@ from app import application, catalogue, secrets
 from app.application.unit_of_work import UnitOfWork
 from app.eventlog import log
 from app.providers import contract
+from app.work import pauses
 from app.work.cause import Cause
 from domain import errors, service_facts, states, values
 
@@ -253,5 +253,5 @@ class ServiceTasks:
 
 def _pause(attempt: int) -> timedelta:
     """Return how long to wait after a failed attempt: growing, and spread by a quarter."""
-    seconds = min(_FIRST_PAUSE * 2 ** min(attempt - 1, 16), _LONGEST_PAUSE)
-    return timedelta(seconds=seconds * random.uniform(0.75, 1.25))  # noqa: S311  no secret
+    seconds = pauses.growing(tries=attempt, first=_FIRST_PAUSE, longest=_LONGEST_PAUSE)
+    return timedelta(seconds=seconds)

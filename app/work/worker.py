@@ -2,8 +2,11 @@
 
 import asyncio
 import logging
+from typing import Any
 
 import procrastinate
+import psycopg
+import psycopg_pool
 from procrastinate import utils
 
 from app import cancellation
@@ -18,9 +21,18 @@ _GRACE = 3.0  # seconds that running tasks get to end; after _STALLED_AFTER othe
 _logger = logging.getLogger(__name__)
 
 
-async def run(*, queue: procrastinate.App, concurrency: int) -> None:
+# One sweeper at a time: a list that got old would give away what another one gave away already.
+_ALONE = "SELECT pg_try_advisory_xact_lock(hashtextextended('servicebook sweep', 0))"
+
+
+async def run(
+    *,
+    queue: procrastinate.App,
+    pool: "psycopg_pool.AsyncConnectionPool[Any]",
+    concurrency: int,
+) -> None:
     """Run tasks until cancelled; running ones then get a moment to end, or are given back."""
-    sweeper = asyncio.create_task(_sweep(queue))
+    sweeper = asyncio.create_task(_sweep(queue, pool))
     try:
         await queue.run_worker_async(
             queues=[QUEUE],
@@ -36,15 +48,26 @@ async def run(*, queue: procrastinate.App, concurrency: int) -> None:
         await cancellation.end(sweeper)
 
 
-async def _sweep(queue: procrastinate.App) -> None:
+async def _sweep(queue: procrastinate.App, pool: "psycopg_pool.AsyncConnectionPool[Any]") -> None:
     """Give the tasks of dead workers to the living; every task may run twice."""
     while True:
         try:
-            for job in await queue.job_manager.get_stalled_jobs(
-                queue=QUEUE, seconds_since_heartbeat=_STALLED_AFTER
-            ):
-                _logger.warning("task %s was left behind; it runs again", job.task_name)
-                await queue.job_manager.retry_job(job, retry_at=utils.utcnow())
-        except procrastinate.exceptions.ConnectorException:
+            async with pool.connection() as connection, connection.transaction():
+                cursor = await connection.execute(_ALONE)
+                if await cursor.fetchone() == (True,):
+                    await _give_to_the_living(queue)
+        except (
+            procrastinate.exceptions.ConnectorException,
+            psycopg.Error,
+            psycopg_pool.PoolTimeout,
+        ):
             _logger.warning("cannot look for tasks left behind; again later", exc_info=True)
         await asyncio.sleep(_SWEEP)
+
+
+async def _give_to_the_living(queue: procrastinate.App) -> None:
+    for job in await queue.job_manager.get_stalled_jobs(
+        queue=QUEUE, seconds_since_heartbeat=_STALLED_AFTER
+    ):
+        _logger.warning("task %s was left behind; it runs again", job.task_name)
+        await queue.job_manager.retry_job(job, retry_at=utils.utcnow())

@@ -39,6 +39,7 @@ class DeploymentStarted(Created):
     deployer_settings: dict[str, Any]
     deadline: datetime
     requested_by: str
+    deployer_secret_id: UUID | None = None
 
 
 class DeploymentStepStarted(Event):
@@ -54,6 +55,29 @@ class DeploymentConfigured(Event):
     TOPIC = "DeploymentConfigured"
     revision: int
     variables: tuple[values.Variable, ...]
+
+
+class DeploymentReleaseDelayed(Event):
+    """The deployer did not take the release in; it gets it again later."""
+
+    TOPIC = "DeploymentReleaseDelayed"
+    attempt: int
+    message: str
+    next_attempt_at: datetime
+
+
+class DeploymentVariablesFetched(Event):
+    """A receiver that holds the deployment's token was given the values of a revision."""
+
+    TOPIC = "DeploymentVariablesFetched"
+    revision: int
+
+
+class DeploymentReleaseReported(Event):
+    """What the release wrote while it ran, without secrets; how it ended follows."""
+
+    TOPIC = "DeploymentReleaseReported"
+    output: str
 
 
 class DeploymentSucceeded(Event):

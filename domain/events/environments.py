@@ -39,6 +39,8 @@ class EnvironmentDeployerConfigured(Event):
     TOPIC = "EnvironmentDeployerConfigured"
     deployer: str
     settings: dict[str, Any]
+    secret_id: UUID | None = None
+    secret_names: tuple[str, ...] = ()
 
 
 class EnvironmentDeploymentStarted(Event):

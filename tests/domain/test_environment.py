@@ -1,7 +1,8 @@
 """Prefixes, variable names and deployments of an environment."""
 
 import itertools
-from uuid import uuid4
+from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -269,12 +270,38 @@ def end(
     )
 
 
+def configure(
+    place: environment.Environment,
+    *,
+    settings: dict[str, Any] | None = None,
+    secret_id: UUID | None = None,
+) -> None:
+    place.configure_deployer(
+        deployer="external",
+        settings=settings or {},
+        secret_id=secret_id,
+        secret_names=("signingKey",) if secret_id else (),
+        at=NOW,
+    )
+
+
+def test_new_secrets_of_the_same_deployer_replace_the_old_ones() -> None:
+    place = created()
+    old, new = uuid4(), uuid4()
+    configure(place, secret_id=old)
+
+    configure(place, secret_id=new)
+
+    assert (place.deployer_secret_id, place.former_secret_ids) == (new, (old,))
+    assert place.deployer_secret_names == ("signingKey",)
+
+
 def test_the_deployer_that_is_set_already_is_no_event() -> None:
     place = created()
-    place.configure_deployer(deployer="external", settings={"a": 1}, at=NOW)
+    configure(place, settings={"a": 1})
     before = len(place.pending_events)
 
-    place.configure_deployer(deployer="external", settings={"a": 1}, at=NOW)
+    configure(place, settings={"a": 1})
 
     assert len(place.pending_events) == before
     assert (place.deployer, place.deployer_settings) == ("external", {"a": 1})
@@ -311,7 +338,7 @@ def test_replaying_the_events_gives_the_same_environment() -> None:
     take(place, "DEFAULT")
     take(place, "OLD", holder=take(place, "NEXT"))
     deploy(place, DeploymentStatus.SUCCEEDED, revision=1)
-    place.configure_deployer(deployer="external", settings={}, at=NOW)
+    configure(place, secret_id=uuid4())
 
     copy: environment.Environment | None = None
     for event in place.collect_events():

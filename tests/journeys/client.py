@@ -20,7 +20,8 @@ SERVICE = """
 """
 DEPLOYMENT = """
   id number status step revision error { step code message } startedAt endedAt deadline
-  requestedBy environment { id }
+  requestedBy environment { id } steps { step startedAt endedAt } attempt nextAttemptAt
+  delayMessage output
 """
 PLAN = """
   digest actions { kind instance { id } } variablesAdded variablesRemoved variablesChanged
@@ -28,7 +29,7 @@ PLAN = """
 """
 REVISION = "number deployment { id } variables { name secretVersion instance { id } }"
 ENVIRONMENT = f"""
-  id name protected deleted version deployer {{ kind settings }}
+  id name protected deleted version deployer {{ kind settings secretsSet }}
   runningRevision {{ {REVISION} }} runningDeployment {{ id }}
 """
 PROJECT = """

@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 COMMAND = (sys.executable, "-c", "from app.cli import main; main()")
 ROOT = Path(__file__).parents[2]
-PATIENCE = 30.0  # seconds until a story gives up
+PATIENCE = 90.0  # seconds until a story gives up; a busy machine is no failure
 
 _ADDRESS = re.compile(r"Explore it: (http://[^/\s]+)/")
 _TICK = 0.02
@@ -58,6 +58,11 @@ class Product:
     def twin(self) -> "Product":
         """Return another process over the same database and directory, not started yet."""
         return Product(directory=self.directory, dsn=self.dsn, settings=self.environment)
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
 
     @property
     def token(self) -> str:

@@ -31,7 +31,12 @@ def storage(dsn: str) -> tuple[Any, str]:
         region_name=options["region"][0],
         aws_access_key_id=unquote(parts.username or ""),
         aws_secret_access_key=unquote(parts.password or ""),
-        config=config.Config(s3={"addressing_style": "path"}, proxies={}),
+        config=config.Config(
+            s3={"addressing_style": "path"},
+            proxies={},
+            # After a kill the store answers InternalError for some seconds.
+            retries={"mode": "standard", "total_max_attempts": 10},
+        ),
     )
     return client, parts.path.strip("/")
 

@@ -55,6 +55,17 @@ def test_deployment_starts_with_the_services_of_its_plan(
             "number": 3,
             "status": "RUNNING",
             "step": "SERVICES",
+            "steps": [
+                {
+                    "step": "SERVICES",
+                    "started_at": "2026-11-24T12:01:00.000000Z",
+                    "ended_at": None,
+                }
+            ],
+            "attempt": 1,
+            "next_attempt_at": None,
+            "delay_message": None,
+            "output": None,
             "error_step": None,
             "error_code": None,
             "error_message": None,
@@ -84,6 +95,35 @@ def test_deployment_is_at_the_step_that_it_reached(
     row = fold(Deployments(), [started, configured, released])[DEPLOYMENT,]
 
     assert (row["status"], row["step"]) == ("RUNNING", "RELEASE")
+    assert [(taken["step"], taken["ended_at"] is None) for taken in row["steps"]] == [
+        ("SERVICES", False),
+        ("RELEASE", True),
+    ]
+
+
+def test_a_release_that_is_put_off_is_shown_until_the_end(
+    record: Record, fold: Fold, started: RecordedEvent
+) -> None:
+    again = datetime(2026, 11, 24, 12, 5, tzinfo=UTC)
+    delayed = record(
+        events.DeploymentReleaseDelayed,
+        of=DEPLOYMENT,
+        position=2,
+        attempt=2,
+        message="no connection",
+        next_attempt_at=again,
+    )
+    told = record(events.DeploymentReleaseReported, of=DEPLOYMENT, position=3, output="done")
+    succeeded = record(events.DeploymentSucceeded, of=DEPLOYMENT, position=4, revision=2)
+
+    waiting = fold(Deployments(), [started, delayed])[DEPLOYMENT,]
+    ended = fold(Deployments(), [started, delayed, told, succeeded])[DEPLOYMENT,]
+
+    shown = (waiting["attempt"], waiting["next_attempt_at"], waiting["delay_message"])
+    assert shown == (2, again, "no connection")
+    assert (ended["attempt"], ended["next_attempt_at"], ended["output"]) == (2, None, "done")
+    assert [taken["step"] for taken in ended["steps"]] == ["SERVICES", "SWITCH"]
+    assert all(taken["ended_at"] for taken in ended["steps"])
 
 
 def test_revision_counts_once_the_deployment_succeeded(

@@ -78,6 +78,7 @@ def test_new_environment_runs_nothing_and_writes_a_file_of_variables(
             "protected": True,
             "deployer": "env_file",
             "deployer_settings": {},
+            "deployer_secret_names": [],
             "running_revision": None,
             "running_deployment_id": None,
             "deployments": 0,

@@ -111,13 +111,32 @@ class DeleteEnvironmentInput:
     expected_version: int | None = _optional(_VERSION)
 
 
+@strawberry.input(description="A secret; it goes in and is never shown again.")
+class SecretInput:
+    """A secret."""
+
+    name: str = _field("Its name, such as `signingKey`.")
+    value: str = strawberry.field(description="Its value; sealed when it is stored.")
+
+    def __repr__(self) -> str:
+        """Leave the value out."""
+        return f"SecretInput(name={self.name!r})"
+
+
 @strawberry.input(description="Who carries out the deployments of an environment.")
 class ConfigureDeployerInput:
     """Who carries out the deployments of an environment."""
 
     environment: strawberry.ID = _field(_ENVIRONMENT)
-    kind: str = _field("Which deployer: `env_file` or `external`.")
-    settings: scalars.JSON | None = _optional("What the deployer needs to know: an object.")
+    kind: str = _field("Which deployer: `env_file`, `command`, `webhook` or `external`.")
+    settings: scalars.JSON | None = _optional(
+        "What the deployer needs to know: an object. `env_file`: path, command, timeout;"
+        " `command`: command, directory, timeout; `webhook`: url, timeout."
+    )
+    secrets: list[SecretInput] | None = _optional(
+        "The deployer's secrets, such as the `signingKey` of `webhook`: `whsec_` and base64. If"
+        " not given, those that the same deployer has stay."
+    )
     idempotency_key: str | None = _optional(_KEY)
     expected_version: int | None = _optional(_VERSION)
 

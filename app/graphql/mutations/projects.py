@@ -135,6 +135,7 @@ async def configure_deployer(
         environment_id=environment_id,
         deployer=given.kind,
         settings=json_object(given.settings, path="settings") or {},
+        new_secrets=_secrets(given_or(given.secrets, None)),
         expected_version=given_or(given.expected_version, None),
     )
     return Done(position, {"environment": environment_id})
@@ -149,6 +150,18 @@ def _units(entries: list[inputs.UnitsInput]) -> dict[str, int]:
             path="units",
         )
     return units
+
+
+def _secrets(given: list[inputs.SecretInput] | None) -> dict[str, str]:
+    entries = given or []
+    secrets = {entry.name: entry.value for entry in entries}
+    if len(secrets) != len(entries):
+        raise errors.InputRefusedError(
+            code=errors.RefusalCode.INVALID_INPUT,
+            message="A secret is given twice. Give each once.",
+            path="secrets",
+        )
+    return secrets
 
 
 FIELDS = [

@@ -76,6 +76,17 @@ class DeploymentError:
     message: str = source.column("error_message", description="The reason, for people.")
 
 
+@strawberry.type(description="A step that a deployment reached.")
+class DeploymentStepTaken:
+    """A step that a deployment reached."""
+
+    step: enums.DeploymentStep = source.item("step", description="Which step.")
+    started_at: DateTime = source.item("started_at", description="When it was reached.")
+    ended_at: DateTime | None = source.item(
+        "ended_at", description="When the next one was reached, or the deployment ended."
+    )
+
+
 @source.rows(schema="read", table="deployments")
 @strawberry.type(
     description="A deployment: it puts what is wanted in an environment into effect, or nothing."
@@ -90,6 +101,24 @@ class Deployment(Node):
     number: int = source.column("number", description="Counts the environment's deployments.")
     status: enums.DeploymentStatus = source.column("status", description="How it stands.")
     step: enums.DeploymentStep = source.column("step", description="The step it is at, or ended.")
+    steps: list[DeploymentStepTaken] = source.many(
+        "true",
+        rows="jsonb_array_elements({here}.steps) WITH ORDINALITY AS {there}(document, place)",
+        order="{there}.place",
+        description="The steps that it reached so far, in order.",
+    )
+    attempt: int = source.column(
+        "attempt", description="Counts how often the release was handed to the deployer."
+    )
+    next_attempt_at: DateTime | None = source.column(
+        "next_attempt_at", description="When the release is handed over next, if it was put off."
+    )
+    delay_message: str | None = source.column(
+        "delay_message", description="Why the release was put off last, if it was."
+    )
+    output: str | None = source.column(
+        "output", description="The end of what the release wrote, without secrets, once it ended."
+    )
     error: DeploymentError | None = source.embedded(
         when="{here}.error_code IS NOT NULL", description="Why it failed, if it did."
     )

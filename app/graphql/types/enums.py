@@ -22,6 +22,8 @@ class DeployerKind(enum.StrEnum):
     """What carries deployments to the application."""
 
     ENV_FILE = "env_file"
+    COMMAND = "command"
+    WEBHOOK = "webhook"
     EXTERNAL = "external"
 
 
@@ -37,6 +39,8 @@ described(
     description="What carries deployments to the application.",
     meanings={
         "ENV_FILE": "Writes the variables to a file and runs a command of yours.",
+        "COMMAND": "Runs a command of yours with the variables in its environment.",
+        "WEBHOOK": "Sends a signed message to a receiver of yours, which tells how it went.",
         "EXTERNAL": "Waits until `reportDeployment` tells how it went.",
     },
 )

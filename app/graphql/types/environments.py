@@ -58,6 +58,9 @@ class DeployerSettings:
         "upper({here}.deployer)", description="The kind of deployer."
     )
     settings: JSON = source.column("deployer_settings", description="Its settings.")
+    secrets_set: list[str] = source.column(
+        "deployer_secret_names", description="The names of its secrets that are set."
+    )
 
 
 _FACTS = """json_build_object(

@@ -10,6 +10,7 @@ from app.graphql import context, following, identifiers, source
 from app.graphql.compiler import filtering
 from app.graphql.types import filters
 from app.graphql.types.audit import AuditEvent
+from app.graphql.types.deployments import Deployment
 from app.graphql.types.scalars import Position
 from app.graphql.types.service_instances import ServiceInstance
 from domain import events
@@ -19,6 +20,7 @@ _INSTANCE = filtering.Followed(
     on="{there}.id = {event}::uuid AND {there}.environment_id = {environment}::uuid",
     given={"environment": source.id_of("Environment", "environment")},
 )
+_DEPLOYMENT = filtering.Followed(on="{there}.id = {event}::uuid")
 _EVENT = filtering.Followed(on="{there}.position = {event}::int8", filters=filters.EVENTS)
 
 
@@ -34,6 +36,27 @@ async def _service_instance_changes(
         async for each in recorded:
             if isinstance(each.event, events.ServiceEvent):
                 answer = await following.read(info, each.event.originator_id)
+                if answer is not None:
+                    yield answer
+
+
+async def _deployment_changes(
+    info: context.Info,
+    id: Annotated[  # noqa: A002  the name that clients use
+        strawberry.ID, strawberry.argument(description="The id of the deployment.")
+    ],
+) -> AsyncIterator[Deployment]:
+    wanted = identifiers.uuid_of(id, type_name="Deployment")
+    if wanted is None:
+        return
+    async with _followed(info, after=await info.context.event_log.head()) as recorded:
+        now = await following.read(info, wanted)
+        if now is None:
+            return
+        yield now
+        async for each in recorded:
+            if each.event.originator_id == wanted:
+                answer = await following.read(info, wanted)
                 if answer is not None:
                     yield answer
 
@@ -82,6 +105,11 @@ class Subscription:
         _service_instance_changes,
         _INSTANCE,
         "The service instances of an environment, each after every change of it.",
+    )
+    deployment_changes: Deployment = _stream(
+        _deployment_changes,
+        _DEPLOYMENT,
+        "A deployment as it is now, then after every change of it, step by step.",
     )
     audit_events: AuditEvent = _stream(
         _audit_events,

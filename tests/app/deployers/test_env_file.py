@@ -42,7 +42,8 @@ def release_of(
 def deployer(directory: Path, script: str | None = None, **settings: Any) -> deployers.Deployer:  # noqa: ANN401
     if script is not None:
         settings["command"] = ["sh", "-c", script]
-    return deployers.create(kind="env_file", settings=settings, data_directory=directory)
+    here = deployers.Surroundings(data_directory=directory)
+    return deployers.create(kind="env_file", settings=settings, surroundings=here)
 
 
 def env_file(directory: Path, environment_id: uuid.UUID = ENVIRONMENT) -> Path:
@@ -327,7 +328,7 @@ async def main():
     deployer = deployers.create(
         kind="env_file",
         settings={"command": ["sh", "-c", sys.argv[4]]},
-        data_directory=Path(sys.argv[1]),
+        surroundings=deployers.Surroundings(data_directory=Path(sys.argv[1])),
     )
     await deployer.release(deployers.Release(
         deployment_id=uuid.UUID(sys.argv[2]), environment_id=uuid.UUID(sys.argv[3]),

@@ -14,6 +14,10 @@ RELEASE = deployers.Release(
 )
 
 
+def here(directory: Path) -> deployers.Surroundings:
+    return deployers.Surroundings(data_directory=directory)
+
+
 @pytest.mark.parametrize(
     ("settings", "paths"),
     [
@@ -52,7 +56,11 @@ def test_settings_are_refused_with_every_problem(
     found: list[str] = []
 
     try:
-        deployers.create(kind="env_file", settings=settings, data_directory=tmp_path)
+        deployers.create(
+            kind="env_file",
+            settings=settings,
+            surroundings=here(tmp_path),
+        )
     except deployers.DeployerSettingsError as error:
         found = [problem.path for problem in error.problems]
 
@@ -64,22 +72,32 @@ def test_a_symbolic_link_is_no_path(tmp_path: Path) -> None:
     link.symlink_to(tmp_path / "target")
 
     with pytest.raises(deployers.DeployerSettingsError, match="symbolic link"):
-        deployers.create(kind="env_file", settings={"path": str(link)}, data_directory=tmp_path)
+        deployers.create(
+            kind="env_file",
+            settings={"path": str(link)},
+            surroundings=here(tmp_path),
+        )
 
 
 def test_an_unknown_kind_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(deployers.DeployerSettingsError, match="env_file, external"):
-        deployers.create(kind="other", settings={}, data_directory=tmp_path)
+    with pytest.raises(
+        deployers.DeployerSettingsError, match="env_file, command, webhook, external"
+    ):
+        deployers.create(kind="other", settings={}, surroundings=here(tmp_path))
 
 
 def test_an_external_deployer_has_no_settings(tmp_path: Path) -> None:
     with pytest.raises(deployers.DeployerSettingsError, match="path"):
-        deployers.create(kind="external", settings={"path": "/x"}, data_directory=tmp_path)
+        deployers.create(
+            kind="external",
+            settings={"path": "/x"},
+            surroundings=here(tmp_path),
+        )
 
 
 @pytest.mark.anyio
 async def test_an_external_deployer_waits_for_a_report(tmp_path: Path) -> None:
-    external = deployers.create(kind="external", settings={}, data_directory=tmp_path)
+    external = deployers.create(kind="external", settings={}, surroundings=here(tmp_path))
 
     outcome = await external.release(RELEASE)
 
@@ -89,3 +107,63 @@ async def test_an_external_deployer_waits_for_a_report(tmp_path: Path) -> None:
 
 def test_a_release_does_not_show_its_values() -> None:
     assert "planted-secret" not in repr(RELEASE)
+
+
+KEY = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+def problems_of(kind: str, settings: dict[str, object], **secrets: str) -> list[str]:
+    try:
+        deployers.check(kind=kind, settings=settings, secrets=secrets)
+    except deployers.DeployerSettingsError as error:
+        return [problem.path for problem in error.problems]
+    return []
+
+
+@pytest.mark.parametrize(
+    ("settings", "paths"),
+    [
+        ({"url": "https://hooks.example/deploy?env=live"}, []),
+        ({"url": "http://10.0.0.7:8080/", "timeout": 120}, []),
+        ({"url": "http://[::1]:80/x"}, []),
+        ({}, ["url"]),
+        ({"url": ""}, ["url"]),
+        ({"url": "ftp://x/"}, ["url"]),
+        ({"url": "http:///x"}, ["url"]),
+        ({"url": "http://x:99999/"}, ["url"]),
+        ({"url": "http://[::1/"}, ["url"]),
+        ({"url": "http://a:b@x/"}, ["url"]),
+        ({"url": "http://x/#part"}, ["url"]),
+        ({"url": "http://x/\r\nHost: y"}, ["url"]),
+        ({"url": "http://x/", "timeout": 121, "retries": 1}, ["retries", "timeout"]),
+    ],
+    ids=repr,
+)
+def test_a_receiver_needs_an_address(settings: dict[str, object], paths: list[str]) -> None:
+    assert problems_of("webhook", settings, signingKey=KEY) == paths
+
+
+def test_a_receiver_needs_a_key() -> None:
+    assert problems_of("webhook", {"url": "http://x/"}) == ["signingKey"]
+    assert problems_of("webhook", {"url": "http://x/"}, signingKey="planted") == ["signingKey"]
+    assert problems_of("webhook", {"url": "http://x/"}, signingKey=KEY, other="x") == ["other"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "paths"),
+    [
+        ({"command": ["deploy"]}, []),
+        ({"command": ["deploy", "--all"], "directory": "/srv", "timeout": 5}, []),
+        ({}, ["command"]),
+        ({"command": "deploy"}, ["command"]),
+        ({"command": ["deploy"], "directory": "srv"}, ["directory"]),
+        ({"command": ["deploy"], "path": "/srv/.env"}, ["path"]),
+    ],
+    ids=repr,
+)
+def test_a_command_needs_a_program(settings: dict[str, object], paths: list[str]) -> None:
+    assert problems_of("command", settings) == paths
+
+
+def test_secrets_that_nobody_reads_are_refused() -> None:
+    assert problems_of("external", {}, signingKey=KEY) == ["signingKey"]

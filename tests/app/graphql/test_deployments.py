@@ -32,7 +32,8 @@ async def deployment(api: Api, shop: Shop) -> str:
         error = (None, None, None) if status == "SUCCEEDED" else ("RELEASE", "NO", "It said no.")
         await api.execute(
             """INSERT INTO read.deployments VALUES (%s, %s, %s, 'test', %s, %s, 'RELEASE',
-            %s, %s, %s, %s, %s, 'ada', now(), now(), now() + interval '1 hour', now(), 3, 50)""",
+            '[]', 1, NULL, NULL, NULL, %s, %s, %s, %s, %s,
+            'ada', now(), now(), now() + interval '1 hour', now(), 3, 50)""",
             [id_, shop.project, shop.test, number, status, *error, json.dumps(plan), number],
         )
     await api.execute(
