@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 from psycopg import sql
@@ -14,6 +15,15 @@ from psycopg import sql
 from app import embedded, migrations
 
 _numbers = itertools.count(1)
+
+# A busy machine is no failure; and what one run finds, the next finds too.
+hypothesis.settings.register_profile(
+    "servicebook",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("servicebook")
 _PATIENCE = 30.0
 
 
