@@ -89,7 +89,10 @@ def empty_database(server: embedded.Address) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _directory() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="servicebook-tests-") as place:
+    # A server that was killed may still be writing its last.
+    with tempfile.TemporaryDirectory(
+        prefix="servicebook-tests-", ignore_cleanup_errors=True
+    ) as place:
         Path(place).chmod(0o711)
         yield Path(place)
 
