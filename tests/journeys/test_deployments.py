@@ -16,7 +16,7 @@ FAILING = "echo the migration broke; exit 1"
 def release_by(api: Api, environment: str, path: Path, script: str) -> None:
     """Have the environment released into a file, followed by a script."""
     settings = {"path": str(path), "command": ["/bin/sh", "-c", script]}
-    api.do("configureDeployer", environment=environment, kind="env_file", settings=settings)
+    api.do("configureDeployer", environment=environment, kind="ENV_FILE", settings=settings)
 
 
 @pytest.fixture
@@ -249,7 +249,7 @@ def test_a_database_is_replaced_by_renaming_in_one_deployment(
 
 
 def test_a_release_elsewhere_is_reported(api: Api, project: Project) -> None:
-    api.do("configureDeployer", environment=project.test, kind="external", settings={})
+    api.do("configureDeployer", environment=project.test, kind="EXTERNAL", settings={})
     service = api.default(project.test, "DATABASE")
     started = api.do("deploy", environment=project.test)["deployment"]
     api.wait(service, state="PENDING_ATTACHMENT")

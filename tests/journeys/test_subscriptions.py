@@ -144,7 +144,7 @@ def test_a_release_does_not_keep_the_program_from_stopping(launch: Launch) -> No
     api = launch()
     project = api.deployable_project()
     settings = {"command": ["/bin/sleep", "60"]}
-    api.do("configureDeployer", environment=project.test, kind="env_file", settings=settings)
+    api.do("configureDeployer", environment=project.test, kind="ENV_FILE", settings=settings)
     service = api.default(project.test, "DATABASE")
     started = api.do("deploy", environment=project.test)["deployment"]
     api.wait(service, state="PENDING_ATTACHMENT")

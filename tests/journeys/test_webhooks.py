@@ -25,7 +25,7 @@ def send_to(api: Api, environment: str, receiver: Receiver, **settings: Json) ->
     return api.do(
         "configureDeployer",
         environment=environment,
-        kind="webhook",
+        kind="WEBHOOK",
         settings={"url": f"{receiver.url}/hook", **settings},
         secrets=[{"name": "signingKey", "value": receivers.SIGNING_KEY}],
     )
@@ -94,7 +94,7 @@ def test_the_signing_key_goes_in_and_never_comes_out(
     refusal = api.refused(
         "configureDeployer",
         environment=project.test,
-        kind="webhook",
+        kind="WEBHOOK",
         settings={"url": "ftp://nobody", "retries": 3},
         secrets=[{"name": "signingKey", "value": "whsec_planted-key"}],
     )
@@ -119,11 +119,11 @@ def test_the_signing_key_goes_in_and_never_comes_out(
     api.do(
         "configureDeployer",
         environment=project.test,
-        kind="webhook",
+        kind="WEBHOOK",
         settings={"url": "http://other.example/hook"},
     )
     assert api.environment(project.test)["deployer"]["secretsSet"] == ["signingKey"]
-    api.do("configureDeployer", environment=project.test, kind="external")
+    api.do("configureDeployer", environment=project.test, kind="EXTERNAL")
     assert api.environment(project.test)["deployer"]["secretsSet"] == []
 
 
@@ -358,7 +358,7 @@ def test_a_malformed_input_does_not_repeat_the_key(api: Api, project: Project) -
 
     answers = [
         api.post(document, input={"environment": project.test, "secrets": [secret]}),
-        api.post(document, input={"kind": "webhook", "secrets": [secret | {"more": 1}]}),
+        api.post(document, input={"kind": "WEBHOOK", "secrets": [secret | {"more": 1}]}),
         api.post(
             'mutation { configureDeployer(input: {kind: 1, secrets: [{name: "signingKey",'
             ' value: "planted-key"}]}) { __typename } }'

@@ -23,7 +23,7 @@ def deploy_by_command(api: Api, environment: str, script: str, **settings: Json)
     api.do(
         "configureDeployer",
         environment=environment,
-        kind="command",
+        kind="COMMAND",
         settings={"command": ["/bin/sh", "-c", script], **settings},
     )
 

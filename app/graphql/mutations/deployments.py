@@ -4,6 +4,7 @@ from app import application
 from app.application.request import Request
 from app.graphql.mutations import inputs, payloads
 from app.graphql.mutations.carrying_out import Done, given_or, mutation, uuid_of
+from app.graphql.types import enums
 
 
 @mutation(
@@ -52,7 +53,7 @@ async def report_deployment(
     position = await use_cases.deployments.report(
         request=request,
         deployment_id=deployment_id,
-        succeeded=given.outcome is inputs.DeploymentOutcome.SUCCEEDED,
+        succeeded=given.outcome is enums.DeploymentOutcome.SUCCEEDED,
         message=given_or(given.message, None) or "",
     )
     return Done(position, {"deployment": deployment_id})

@@ -1,6 +1,5 @@
 """What mutations are given."""
 
-import enum
 from typing import Any
 
 import strawberry
@@ -32,14 +31,6 @@ _PREFIX = (
 _PLAN = "The name of a plan of the offering."
 _PARAMETERS = "An object as the plan's `parametersSchema` describes it."
 _MEMBER = "Whom the token of that person speaks for."
-
-
-@strawberry.enum(description="How a deployment ended.")
-class DeploymentOutcome(enum.Enum):
-    """How a deployment ended."""
-
-    SUCCEEDED = strawberry.enum_value("SUCCEEDED", description="The new configuration runs.")
-    FAILED = strawberry.enum_value("FAILED", description="The previous configuration runs.")
 
 
 @strawberry.input(description="A new project.")
@@ -128,13 +119,13 @@ class ConfigureDeployerInput:
     """Who carries out the deployments of an environment."""
 
     environment: strawberry.ID = _field(_ENVIRONMENT)
-    kind: str = _field("Which deployer: `env_file`, `command`, `webhook` or `external`.")
+    kind: enums.DeployerKind = _field("Which deployer.")
     settings: scalars.JSON | None = _optional(
-        "What the deployer needs to know: an object. `env_file`: path, command, timeout;"
-        " `command`: command, directory, timeout; `webhook`: url, timeout."
+        "What the deployer needs to know: an object. ENV_FILE: path, command, timeout;"
+        " COMMAND: command, directory, timeout; WEBHOOK: url, timeout."
     )
     secrets: list[SecretInput] | None = _optional(
-        "The deployer's secrets, such as the `signingKey` of `webhook`: `whsec_` and base64. If"
+        "The deployer's secrets, such as the `signingKey` of WEBHOOK: `whsec_` and base64. If"
         " not given, those that the same deployer has stay."
     )
     idempotency_key: str | None = _optional(_KEY)
@@ -285,6 +276,6 @@ class ReportDeploymentInput:
     """How a deployment ended that somebody else carried out."""
 
     id: strawberry.ID = _field(_DEPLOYMENT)
-    outcome: DeploymentOutcome = _field("Whether the new configuration runs.")
+    outcome: enums.DeploymentOutcome = _field("Whether the new configuration runs.")
     message: str | None = _optional("What happened, for people.")
     idempotency_key: str | None = _optional(_KEY)

@@ -133,7 +133,7 @@ async def configure_deployer(
     position = await use_cases.projects.configure_deployer(
         request=request,
         environment_id=environment_id,
-        deployer=given.kind,
+        deployer=given.kind.value,
         settings=json_object(given.settings, path="settings") or {},
         new_secrets=_secrets(given_or(given.secrets, None)),
         expected_version=given_or(given.expected_version, None),
