@@ -12,13 +12,18 @@ from app import bootstrap, callbacks
 from app.access import caller, tokens
 from app.eventlog import command
 from app.graphiql import serving
-from app.graphql import http, mutations, reading
+from app.graphql import http, mutations, reading, trusted
 from app.graphql import schema as schemas
 
 
 def create(parts: bootstrap.Parts) -> Starlette:
-    """Return the application over the parts of the program."""
+    """Return the application over the parts of the program. Raises ManifestError."""
     schema = _schema()
+    documents = trusted.load(
+        parts.settings.trusted_documents,
+        is_exclusive=parts.settings.only_trusted_documents,
+        schema=schema._schema,  # noqa: SLF001  strawberry offers no other way
+    )
 
     async def authenticate(token: str) -> caller.Caller | None:
         async with parts.pool.connection() as connection:
@@ -43,6 +48,7 @@ def create(parts: bootstrap.Parts) -> Starlette:
             event_log=parts.event_log,
             application=parts.application,
             authenticate=authenticate,
+            documents=documents,
         ),
     )
     return Starlette(

@@ -22,6 +22,7 @@ from app import (
 )
 from app import settings as configuration
 from app.access import tokens
+from app.graphql import trusted
 from app.work import overview
 
 _ANTICIPATED = (
@@ -33,6 +34,7 @@ _ANTICIPATED = (
     migrations.MigrationError,
     object_storage.ObjectStorageError,
     processes.PortTakenError,
+    trusted.ManifestError,
 )
 
 

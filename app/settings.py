@@ -160,6 +160,20 @@ class Settings:
             "Whether the schema can be asked for: true or false. The explorer needs it.",
         ),
     )
+    trusted_documents: Path | None = field(
+        default=None,
+        metadata=_about(
+            "JSON file with operations by the SHA-256 of their text, which clients may name by"
+            " `documentId`. It is read at the start.",
+        ),
+    )
+    only_trusted_documents: bool = field(
+        default=False,
+        metadata=_about(
+            "Whether other operations than those are refused: true or false. The explorer works"
+            " then as far as its operations are listed.",
+        ),
+    )
 
     @property
     def own_url(self) -> str:
@@ -208,6 +222,11 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
             values[entry.name] = _converted(entry, environ[variable])
         except (msgspec.ValidationError, psycopg.ProgrammingError) as error:
             problems.append(f"{variable}: {str(error).strip()}")
+    if values.get("only_trusted_documents") and "trusted_documents" not in values:
+        problems.append(
+            "SERVICEBOOK_ONLY_TRUSTED_DOCUMENTS needs SERVICEBOOK_TRUSTED_DOCUMENTS,"
+            " which is not set"
+        )
     if problems:
         raise SettingsError(tuple(problems))
     return Settings(**values)

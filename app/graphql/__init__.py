@@ -14,5 +14,6 @@ context      what resolvers work with
 identifiers  ids as clients see them
 plan_facts   a deployment plan from the rows that were read
 schema       all of it put together
+trusted      operations that clients name instead of sending
 http         the ASGI application
 """

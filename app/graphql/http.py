@@ -9,7 +9,7 @@ import asyncio
 import dataclasses
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import graphql
 import strawberry
@@ -19,13 +19,14 @@ from strawberry import asgi, subscriptions
 from strawberry.exceptions import ConnectionRejectionError
 from strawberry.http import GraphQLHTTPResponse, GraphQLRequestData
 from strawberry.subscriptions.protocols.graphql_transport_ws import handlers
+from strawberry.subscriptions.protocols.graphql_transport_ws.types import Message
 from strawberry.types import ExecutionResult
 from strawberry.types.execution import PreExecutionError
 
 from app.access import caller
 from app.eventlog import log
 from app.graphiql import serving
-from app.graphql import context, extensions, limits, reading
+from app.graphql import context, extensions, limits, reading, trusted
 
 Authenticate = Callable[[str], Awaitable[caller.Caller | None]]
 """Returns whoever a token speaks for."""
@@ -46,6 +47,7 @@ class Parts:
     event_log: log.EventLog
     application: Any  # the use cases; only mutations look inside
     authenticate: Authenticate
+    documents: trusted.Documents
 
 
 class _Handler(handlers.BaseGraphQLTransportWSHandler[context.Context, None]):
@@ -56,6 +58,18 @@ class _Handler(handlers.BaseGraphQLTransportWSHandler[context.Context, None]):
             await self.handle_invalid_message("Failed to parse message")
         else:
             await super().handle_message(message)
+
+    async def handle_subscribe(self, message: Any) -> None:  # noqa: ANN401  as checked above
+        """Take a trusted document for its id, unless the protocol has something to say first."""
+        if self.connection_acknowledged and message["id"] not in self.operations:
+            try:
+                text = self.view.documents.text(message["payload"])  # type: ignore[attr-defined]  # the view is GraphQLApp
+            except trusted.DocumentRefusedError as error:
+                refused = {"id": message["id"], "type": "error", "payload": [error.formatted]}
+                await self.send_message(cast("Message", refused))
+                return
+            message = {**message, "payload": {**message["payload"], "query": text}}
+        await super().handle_subscribe(message)
 
 
 class GraphQLApp(asgi.GraphQL[context.Context, None]):
@@ -70,6 +84,7 @@ class GraphQLApp(asgi.GraphQL[context.Context, None]):
             subscription_protocols=(subscriptions.GRAPHQL_TRANSPORT_WS_PROTOCOL,),
         )
         self._parts = parts
+        self.documents = parts.documents
 
     async def __call__(self, scope: types.Scope, receive: types.Receive, send: types.Send) -> None:
         """Answer a request, or hold a connection."""
@@ -77,7 +92,7 @@ class GraphQLApp(asgi.GraphQL[context.Context, None]):
             await self.run(websockets.WebSocket(scope, receive=receive, send=send))
             return
         request = requests.Request(scope, receive=_limited(receive))
-        is_page = request.method in ("GET", "HEAD") and "query" not in request.query_params
+        is_page = request.method in ("GET", "HEAD") and not _asks(request)
         if is_page and serving.wants_page(request.headers):
             response = await serving.page(request)
         else:
@@ -87,6 +102,8 @@ class GraphQLApp(asgi.GraphQL[context.Context, None]):
     async def _answer(self, request: requests.Request) -> responses.Response:
         try:
             response = await self.run(request)
+        except trusted.DocumentRefusedError as error:
+            response = _refused(error.http_status, error)
         except graphql.GraphQLError as error:
             response = _refused(status.HTTP_401_UNAUTHORIZED, error)
             response.headers["WWW-Authenticate"] = "Bearer"
@@ -145,9 +162,20 @@ class GraphQLApp(asgi.GraphQL[context.Context, None]):
     async def parse_http_body(self, request: Any) -> GraphQLRequestData | list[GraphQLRequestData]:  # noqa: ANN401  an adapter of strawberry's
         """Return the operation. Raises HTTPException if the request holds none."""
         data = await super().parse_http_body(request)
-        if isinstance(data, GraphQLRequestData) and not isinstance(data.operation_name, str | None):
+        if not isinstance(data, GraphQLRequestData):
+            return data
+        if not isinstance(data.operation_name, str | None):
             raise HTTPException(400, "The `operationName` must be a string or null.")
+        is_get = request.method == "GET"
+        sent = request.query_params if is_get else self.parse_json(await request.get_body())
+        data.query = self.documents.text(sent)
         return data
+
+    def should_render_graphql_ide(self, request: Any) -> bool:  # noqa: ANN401  an adapter of strawberry's
+        """Tell it that whoever names a document wants its answer."""
+        return "documentId" not in request.query_params and super().should_render_graphql_ide(
+            request
+        )
 
     async def process_result(
         self, request: requests.Request, result: ExecutionResult
@@ -180,10 +208,17 @@ def _is_message(message: Mapping[str, Any]) -> bool:
     payload = message.get("payload")
     return (
         isinstance(payload, dict)
-        and isinstance(payload.get("query"), str)
+        and isinstance(
+            payload.get("query"), str if payload.get("documentId") is None else str | None
+        )
         and isinstance(payload.get("variables"), dict | None)
         and isinstance(payload.get("operationName"), str | None)
     )
+
+
+def _asks(request: requests.Request) -> bool:
+    """Tell whether a GET holds an operation."""
+    return not request.query_params.keys().isdisjoint({"query", "documentId"})
 
 
 def _token(header: str | None) -> str | None:
