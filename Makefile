@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --no-header $(UPGRADE) pyproject.toml
+	--no-emit-index-url --no-header $(UPGRADE)
 EXPLORER := app/graphiql/build_hook.py $(wildcard app/graphiql/web/*)
 
 MAKEFLAGS += -j2 # the explorer is built while the dependencies are installed
@@ -33,8 +33,9 @@ format: .venv/tests
 # UPGRADE=--upgrade takes the newest versions.
 lock: .venv/installed
 	$(PIP) install --quiet uv
-	$(LOCK) --extra build --output-file requirements.lock
-	$(LOCK) --extra test --constraint requirements.lock --output-file tests/requirements.lock
+	$(LOCK) pyproject.toml --extra build --output-file requirements.lock
+	$(LOCK) pyproject.toml --extra test --constraint requirements.lock --output-file tests/requirements.lock
+	$(LOCK) tests/clients/requirements.txt --output-file tests/clients/requirements.lock
 
 # The explorer, where it could not be built during the installation.
 graphiql: .venv/installed
