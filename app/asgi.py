@@ -49,6 +49,7 @@ def create(parts: bootstrap.Parts) -> Starlette:
             application=parts.application,
             authenticate=authenticate,
             documents=documents,
+            is_introspection_open=parts.settings.introspection,
         ),
     )
     return Starlette(

@@ -157,7 +157,8 @@ class Settings:
     introspection: bool = field(
         default=True,
         metadata=_about(
-            "Whether the schema can be asked for: true or false. The explorer needs it.",
+            "Whether the schema can be asked for, with a token or without: true or false."
+            " The explorer needs it.",
         ),
     )
     trusted_documents: Path | None = field(

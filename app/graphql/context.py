@@ -19,6 +19,7 @@ class Context:
     reader: reading.Reader
     event_log: log.EventLog
     application: application.Application
+    is_introspection_open: bool = True
     connection_params: Mapping[str, object] | None = None
     """What a WebSocket client sent first."""
 

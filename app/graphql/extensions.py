@@ -80,6 +80,12 @@ class OneRead(strawberry_extensions.SchemaExtension):
             schema=schema, target=target, bound=bound
         ):
             raise unauthenticated()
+        if not who.is_introspection_open and operations.is_introspection(
+            schema=schema, target=target, bound=bound
+        ):
+            raise graphql.GraphQLError(
+                "The schema cannot be asked for here.", extensions={"code": "FORBIDDEN"}
+            )
         if operation.operation is graphql.OperationType.QUERY:
             root.update(await who.reader.read(target=target, bound=bound))
 

@@ -48,6 +48,7 @@ class Parts:
     application: Any  # the use cases; only mutations look inside
     authenticate: Authenticate
     documents: trusted.Documents
+    is_introspection_open: bool
 
 
 class _Handler(handlers.BaseGraphQLTransportWSHandler[context.Context, None]):
@@ -137,6 +138,7 @@ class GraphQLApp(asgi.GraphQL[context.Context, None]):
             reader=self._parts.reader,
             event_log=self._parts.event_log,
             application=self._parts.application,
+            is_introspection_open=self._parts.is_introspection_open,
         )
 
     async def on_ws_connect(self, context: context.Context) -> Any:  # noqa: ANN401  as strawberry declares it

@@ -8,7 +8,8 @@ from graphql.execution import values as execution_values
 
 from app.graphql.compiler import binding, plans, selection
 
-_OPEN_TO_ALL = frozenset({"__typename", "__schema", "__type", "viewer"})
+_INTROSPECTION = frozenset({"__schema", "__type"})
+_OPEN_TO_ALL = _INTROSPECTION | {"__typename", "viewer"}
 
 
 class Operation(dict[str, Any]):
@@ -74,3 +75,11 @@ def is_open_to_all(
     """May it be asked without a token?"""
     fields = selected(schema=schema, target=target, bound=bound)
     return target.type is schema.query_type and all(field.name in _OPEN_TO_ALL for field in fields)
+
+
+def is_introspection(
+    *, schema: graphql.GraphQLSchema, target: plans.Target, bound: binding.Binding
+) -> bool:
+    """Tell whether it asks for the schema."""
+    fields = selected(schema=schema, target=target, bound=bound)
+    return any(field.name in _INTROSPECTION for field in fields)

@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import dataclasses
 import json
 import uuid
 from collections.abc import AsyncIterator
@@ -163,6 +164,27 @@ async def test_whole_introspection_query(client: httpx.AsyncClient) -> None:
 
     built = graphql.build_client_schema(response.json()["data"])
     assert built.query_type.name == "Query"
+
+
+async def test_introspection_can_be_closed_and_the_rest_stays_open(api: Api, token: str) -> None:
+    closed = dataclasses.replace(api.parts.settings, introspection=False)
+    parts = dataclasses.replace(api.parts, settings=closed)
+    headers = {"Authorization": f"Bearer {token}", "Accept": JSON}
+    transport = httpx.ASGITransport(asgi.create(parts))
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://servicebook", headers=headers
+    ) as client:
+        asked = [
+            await post(client, query)
+            for query in (
+                "{ __schema { types { name } } }",
+                '{ ...Hidden } fragment Hidden on Query { alias: __type(name: "Query") { name } }',
+                "{ __typename catalogue { name __typename } }",
+            )
+        ]
+
+    assert [codes(each) for each in asked[:2]] == [["FORBIDDEN"], ["FORBIDDEN"]]
+    assert asked[2].json()["data"]["__typename"] == "Query"
 
 
 async def test_what_nobody_anticipated_is_hidden(
