@@ -67,7 +67,7 @@ async def assembled(
     async with contextlib.AsyncExitStack() as stack:
         pool = await stack.enter_async_context(_pool(settings, found))
         event_log = await stack.enter_async_context(_event_log(pool))
-        providers = _providers(found, storage)
+        providers = _providers(settings, found, storage)
         for provider in providers.values():
             stack.push_async_callback(provider.aclose)
         await _publish(pool, catalogue, providers)
@@ -171,7 +171,9 @@ def _event_log(pool: psycopg_pool.AsyncConnectionPool[Any]) -> log.EventLog:
 
 
 def _providers(
-    found: database.Database, storage: object_storage.ObjectStorage | None
+    settings: configuration.Settings,
+    found: database.Database,
+    storage: object_storage.ObjectStorage | None,
 ) -> dict[str, contract.Provider]:
     """Return the providers that are configured here, by the name that the catalogue uses."""
     providers: dict[str, contract.Provider] = {}
@@ -182,6 +184,12 @@ def _providers(
         )
     if storage is not None:
         providers["s3"] = s3.S3Provider(server=storage.server, address=storage.address)
+    if settings.redis_provider_url is not None:
+        from app.providers import redis  # noqa: PLC0415  heavy: those who have none do not wait
+
+        providers["redis"] = redis.RedisProvider(
+            url=settings.redis_provider_url, address=settings.redis_provider_address
+        )
     return providers
 
 

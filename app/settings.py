@@ -23,7 +23,13 @@ _Size = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 _Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 _Origin = Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s/@?#]+/?$")]
 _Url = Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s@?#]+$")]
-_Address = Annotated[str, msgspec.Meta(pattern=r"^([^\s:/@]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}$")]
+_HOST_AND_PORT = r"([^\s:/@?#]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}"
+_LOGIN = r"([^\s:/@?#]*:[^\s/@?#]*@)?"
+_Address = Annotated[str, msgspec.Meta(pattern=rf"^{_HOST_AND_PORT}$")]
+_RedisAddress = Annotated[str, msgspec.Meta(pattern=rf"^(rediss?://)?{_HOST_AND_PORT}$")]
+_RedisUrl = Annotated[
+    str, msgspec.Meta(pattern=rf"^rediss?://{_LOGIN}[^\s/@?#]+(/[0-9]*)?(\?[^\s#]*)?$")
+]
 
 
 class SettingsError(Exception):
@@ -131,6 +137,21 @@ class Settings:
         default=True,
         metadata=_about(
             "Whether an object store is run beside the embedded PostgreSQL: true or false."
+        ),
+    )
+    redis_provider_url: _RedisUrl | None = field(
+        default=None,
+        metadata=_about(
+            "Where the provider redis makes users: redis://user:password@host:port of a Redis 7 or"
+            " newer with an aclfile, as a user with all rights. Without it, there is no redis.",
+            is_secret=True,
+        ),
+    )
+    redis_provider_address: _RedisAddress | None = field(
+        default=None,
+        metadata=_about(
+            "host:port that credentials of provisioned Redis name, after rediss:// for TLS."
+            " Without it, as in the provider's URL.",
         ),
     )
     operation_timeout: _Seconds = field(

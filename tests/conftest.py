@@ -13,6 +13,7 @@ import pytest
 from psycopg import sql
 
 from app import embedded, migrations
+from tests import brokers
 
 _numbers = itertools.count(1)
 
@@ -59,6 +60,20 @@ def storage() -> Iterator[embedded.StorageAddress]:
             assert time.monotonic() < deadline, (place / "storage.log").read_text()[-4000:]
             time.sleep(0.05)
         yield address
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[brokers.Broker]:
+    """One Redis for all tests that find no fault with it."""
+    with _directory() as place, brokers.running_redis(place) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_server() -> Iterator[brokers.Broker]:
+    """One RabbitMQ for all tests: it takes eight seconds to start."""
+    with _directory() as place, brokers.running_rabbitmq(place) as broker:
+        yield broker
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,10 @@ s3                one bucket per service instance
 s3_objects        its buckets and users
 s3_admin          runs the work in threads, likewise
 s3_client         the calls, and what their errors mean
+redis             one prefix of keys and channels per service instance
+redis_objects     its users and keys
+redis_admin       the calls, and what their errors mean
+attempts          runs the work of the last: one at a time per instance, within a deadline
 
 A provider keeps no state of its own: names follow from the instance's id, so any call may be
 repeated by any process. Which provider serves which offering stands in the catalogue. Messages

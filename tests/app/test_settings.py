@@ -89,12 +89,14 @@ def test_the_description_names_values_defaults_and_units_but_no_password() -> No
                 "DATABASE_URL": secret,
                 "SERVICEBOOK_OPERATION_TIMEOUT": "60",
                 "SERVICEBOOK_S3_PROVIDER_SECRET_KEY": "hunter2",
+                "SERVICEBOOK_REDIS_PROVIDER_URL": "redis://admin:hunter2@cache.example:6379/0",
             }
         )
     )
 
     assert "hunter2" not in described
     assert "SERVICEBOOK_S3_PROVIDER_SECRET_KEY = (hidden)" in described
+    assert "SERVICEBOOK_REDIS_PROVIDER_URL = (hidden)" in described
     assert "DATABASE_URL = (hidden)" in described
     assert "SERVICEBOOK_OPERATION_TIMEOUT = 60 seconds" in described
     assert "Default: 1800 seconds" in described
@@ -107,3 +109,35 @@ def test_files_of_a_local_run_follow_the_data_directory() -> None:
     assert local.token_file == Path("/srv/servicebook/token")
     assert local.cluster_directory == Path("/srv/servicebook/postgres")
     assert settings.Settings(keyring=Path("/etc/keys.json")).keyring_file == Path("/etc/keys.json")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("REDIS_PROVIDER_URL", "redis://cache.example"),
+        ("REDIS_PROVIDER_URL", "rediss://:pass%40word@[::1]:6380/1"),
+        ("REDIS_PROVIDER_URL", "redis://admin:word@cache.example:6379?ssl_cert_reqs=none"),
+        ("REDIS_PROVIDER_ADDRESS", "cache.example:6379"),
+        ("REDIS_PROVIDER_ADDRESS", "rediss://cache.example:6379"),
+    ],
+)
+def test_addresses_of_brokers_are_understood(name: str, value: str) -> None:
+    loaded = settings.load({f"SERVICEBOOK_{name}": value})
+
+    assert getattr(loaded, name.lower()) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("REDIS_PROVIDER_URL", "http://admin:hunter2@cache.example"),
+        ("REDIS_PROVIDER_URL", "redis://admin:hun/ter2@cache.example"),
+        ("REDIS_PROVIDER_URL", "admin:hunter2@cache.example:6379"),
+        ("REDIS_PROVIDER_ADDRESS", "admin:hunter2@cache.example:6379"),
+    ],
+)
+def test_addresses_of_brokers_that_are_wrong_are_not_repeated(name: str, value: str) -> None:
+    with pytest.raises(settings.SettingsError, match=f"SERVICEBOOK_{name}: ") as caught:
+        settings.load({f"SERVICEBOOK_{name}": value})
+
+    assert "hunter2" not in str(caught.value)

@@ -422,12 +422,14 @@ class ProviderContract:
         self, adapter: Adapter, provider: contract.Provider
     ) -> None:
         service_instance_id, _ = await tenant(provider, plan=adapter.plan)
+        another = adapter.provider()
 
         await asyncio.gather(
             provider.ensure_absent(service_instance_id),
-            credentials_of(adapter.provider(), service_instance_id, version=2),
+            credentials_of(another, service_instance_id, version=2),
             return_exceptions=True,
         )
+        await another.aclose()
         await provider.ensure_absent(service_instance_id)
 
         assert is_empty(await adapter.traces(service_instance_id))
