@@ -25,7 +25,7 @@ from app import catalogue as catalogues
 from app import settings as configuration
 from app.application import choices
 from app.eventlog import log, rebuild
-from app.providers import contract, postgres, s3
+from app.providers import contract, postgres, rabbitmq, s3
 from app.work import deployment_tasks, policies, queue, service_tasks
 from projections import offerings
 
@@ -189,6 +189,10 @@ def _providers(
 
         providers["redis"] = redis.RedisProvider(
             url=settings.redis_provider_url, address=settings.redis_provider_address
+        )
+    if settings.rabbitmq_provider_url is not None:
+        providers["rabbitmq"] = rabbitmq.RabbitmqProvider(
+            url=settings.rabbitmq_provider_url, address=settings.rabbitmq_provider_address
         )
     return providers
 

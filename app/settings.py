@@ -27,8 +27,12 @@ _HOST_AND_PORT = r"([^\s:/@?#]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}"
 _LOGIN = r"([^\s:/@?#]*:[^\s/@?#]*@)?"
 _Address = Annotated[str, msgspec.Meta(pattern=rf"^{_HOST_AND_PORT}$")]
 _RedisAddress = Annotated[str, msgspec.Meta(pattern=rf"^(rediss?://)?{_HOST_AND_PORT}$")]
+_AmqpAddress = Annotated[str, msgspec.Meta(pattern=rf"^(amqps?://)?{_HOST_AND_PORT}$")]
 _RedisUrl = Annotated[
     str, msgspec.Meta(pattern=rf"^rediss?://{_LOGIN}[^\s/@?#]+(/[0-9]*)?(\?[^\s#]*)?$")
+]
+_ManagementUrl = Annotated[
+    str, msgspec.Meta(pattern=rf"^https?://{_LOGIN}[^\s/@?#]+(/[^\s@?#]*)?$")
 ]
 
 
@@ -152,6 +156,21 @@ class Settings:
         metadata=_about(
             "host:port that credentials of provisioned Redis name, after rediss:// for TLS."
             " Without it, as in the provider's URL.",
+        ),
+    )
+    rabbitmq_provider_url: _ManagementUrl | None = field(
+        default=None,
+        metadata=_about(
+            "Where the provider rabbitmq makes virtual hosts: http://user:password@host:port of"
+            " the management API, as an administrator. Without it, there is no rabbitmq.",
+            is_secret=True,
+        ),
+    )
+    rabbitmq_provider_address: _AmqpAddress | None = field(
+        default=None,
+        metadata=_about(
+            "host:port that credentials of provisioned RabbitMQ name, after amqps:// for TLS."
+            " Without it, the host of the management API and port 5672.",
         ),
     )
     operation_timeout: _Seconds = field(

@@ -12,7 +12,11 @@ s3_client         the calls, and what their errors mean
 redis             one prefix of keys and channels per service instance
 redis_objects     its users and keys
 redis_admin       the calls, and what their errors mean
-attempts          runs the work of the last: one at a time per instance, within a deadline
+rabbitmq          one virtual host per service instance
+rabbitmq_objects  its virtual hosts and users
+rabbitmq_limits   what a plan allows
+rabbitmq_api      the calls, and what its answers mean
+attempts          runs the work of the last two: one at a time per instance, within a deadline
 
 A provider keeps no state of its own: names follow from the instance's id, so any call may be
 repeated by any process. Which provider serves which offering stands in the catalogue. Messages

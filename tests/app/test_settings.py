@@ -90,6 +90,7 @@ def test_the_description_names_values_defaults_and_units_but_no_password() -> No
                 "SERVICEBOOK_OPERATION_TIMEOUT": "60",
                 "SERVICEBOOK_S3_PROVIDER_SECRET_KEY": "hunter2",
                 "SERVICEBOOK_REDIS_PROVIDER_URL": "redis://admin:hunter2@cache.example:6379/0",
+                "SERVICEBOOK_RABBITMQ_PROVIDER_URL": "https://admin:hunter2@queue.example/rabbit",
             }
         )
     )
@@ -97,6 +98,7 @@ def test_the_description_names_values_defaults_and_units_but_no_password() -> No
     assert "hunter2" not in described
     assert "SERVICEBOOK_S3_PROVIDER_SECRET_KEY = (hidden)" in described
     assert "SERVICEBOOK_REDIS_PROVIDER_URL = (hidden)" in described
+    assert "SERVICEBOOK_RABBITMQ_PROVIDER_URL = (hidden)" in described
     assert "DATABASE_URL = (hidden)" in described
     assert "SERVICEBOOK_OPERATION_TIMEOUT = 60 seconds" in described
     assert "Default: 1800 seconds" in described
@@ -119,6 +121,9 @@ def test_files_of_a_local_run_follow_the_data_directory() -> None:
         ("REDIS_PROVIDER_URL", "redis://admin:word@cache.example:6379?ssl_cert_reqs=none"),
         ("REDIS_PROVIDER_ADDRESS", "cache.example:6379"),
         ("REDIS_PROVIDER_ADDRESS", "rediss://cache.example:6379"),
+        ("RABBITMQ_PROVIDER_URL", "http://admin:word@127.0.0.1:15672"),
+        ("RABBITMQ_PROVIDER_URL", "https://admin:word@queue.example/rabbit/"),
+        ("RABBITMQ_PROVIDER_ADDRESS", "amqps://[::1]:5671"),
     ],
 )
 def test_addresses_of_brokers_are_understood(name: str, value: str) -> None:
@@ -134,6 +139,9 @@ def test_addresses_of_brokers_are_understood(name: str, value: str) -> None:
         ("REDIS_PROVIDER_URL", "redis://admin:hun/ter2@cache.example"),
         ("REDIS_PROVIDER_URL", "admin:hunter2@cache.example:6379"),
         ("REDIS_PROVIDER_ADDRESS", "admin:hunter2@cache.example:6379"),
+        ("RABBITMQ_PROVIDER_URL", "amqp://admin:hunter2@queue.example"),
+        ("RABBITMQ_PROVIDER_URL", "http://admin:hunter2@queue.example?hunter2"),
+        ("RABBITMQ_PROVIDER_ADDRESS", "amqp://queue.example"),
     ],
 )
 def test_addresses_of_brokers_that_are_wrong_are_not_repeated(name: str, value: str) -> None:
