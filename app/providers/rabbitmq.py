@@ -80,7 +80,6 @@ class RabbitmqProvider:
         password = secret["password"]
 
         async def work(api: Api) -> None:
-            await rabbitmq_objects.require_vhost(api, name)
             await rabbitmq_objects.ensure_login(api, name, login, password)
 
         await self._admin.run(service_instance_id=service_instance_id, work=work)

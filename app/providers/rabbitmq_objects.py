@@ -40,6 +40,12 @@ async def ensure_limits(api: Api, name: str, limits: Limits) -> None:
 
 async def ensure_login(api: Api, name: str, login: str, password: str) -> None:
     """Make the login valid with this password, in this virtual host alone."""
+    try:
+        await require_vhost(api, name)
+    except contract.ProviderError:
+        # An earlier try may have made the login and stumbled over the virtual host's removal.
+        await ensure_no_login(api, login)
+        raise
     await api.put(
         "users",
         login,
