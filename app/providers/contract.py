@@ -29,10 +29,21 @@ class ProviderErrorCode(enum.StrEnum):
 
 
 class ProviderError(Exception):
-    """A provider's failure, without secrets; `is_transient` says that a retry may help."""
+    """A provider's failure, without secrets; `is_transient` says that a retry may help.
 
-    def __init__(self, *, code: ProviderErrorCode, message: str, is_transient: bool) -> None:
+    `retry_after` is how many seconds the provider wants to be left alone before.
+    """
+
+    def __init__(
+        self,
+        *,
+        code: ProviderErrorCode,
+        message: str,
+        is_transient: bool,
+        retry_after: float | None = None,
+    ) -> None:
         super().__init__(message)
+        self.retry_after = retry_after
         self.code = code
         self.message = message
         self.is_transient = is_transient

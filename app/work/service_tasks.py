@@ -174,7 +174,7 @@ class ServiceTasks:
                 attempt=operation.attempt,
                 code=error.code,
                 message=error.message,
-                pause=_pause(operation.attempt),
+                pause=_pause(operation.attempt, at_least=error.retry_after or 0.0),
             )
 
     async def _facts(self, service_instance_id: UUID) -> service_facts.ServiceFacts:
@@ -251,7 +251,7 @@ class ServiceTasks:
         )
 
 
-def _pause(attempt: int) -> timedelta:
+def _pause(attempt: int, *, at_least: float) -> timedelta:
     """Return how long to wait after a failed attempt: growing, and spread by a quarter."""
     seconds = pauses.growing(tries=attempt, first=_FIRST_PAUSE, longest=_LONGEST_PAUSE)
-    return timedelta(seconds=seconds)
+    return timedelta(seconds=max(seconds, at_least))
