@@ -1,18 +1,21 @@
 """The composition root: every part of the program is made and joined here, and nowhere else."""
 
+import asyncio
 import contextlib
 import dataclasses
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from datetime import timedelta
 from typing import Any
 
 import msgspec
 import procrastinate
 import psycopg_pool
+from psycopg import rows
 
 import projections
 from app import (
     application,
+    cancellation,
     database,
     deployers,
     exchange,
@@ -21,12 +24,14 @@ from app import (
     object_storage,
     secrets,
 )
+from app import brokers as broker_parts
 from app import catalogue as catalogues
 from app import settings as configuration
 from app.application import choices
 from app.eventlog import log, rebuild
 from app.providers import contract, postgres, rabbitmq, s3
 from app.work import deployment_tasks, policies, queue, service_tasks
+from app.work import orders as order_parts
 from projections import offerings
 
 _LOG_CONNECTIONS = 4  # beside those of queries: the writer, loads, feeds, credentials
@@ -61,15 +66,20 @@ async def assembled(
 
     Brings the schema and the read models up to date first.
     """
-    catalogue = catalogues.load(settings.catalogue)
+    own_catalogue = catalogues.load(settings.catalogue)
+    brokers = broker_parts.of(settings)
     keys = key_ring.KeyRing.open(settings.keyring_file)
     await prepare(conninfo=found.ledger_dsn, progress=progress)
     async with contextlib.AsyncExitStack() as stack:
         pool = await stack.enter_async_context(_pool(settings, found))
         event_log = await stack.enter_async_context(_event_log(pool))
+        stack.push_async_callback(brokers.aclose)
+        catalogue = await _joined(pool, own_catalogue, brokers)
+        orders = order_parts.orders(event_log=event_log, catalogue=catalogue)
         providers = _providers(settings, found, storage)
         for provider in providers.values():
             stack.push_async_callback(provider.aclose)
+        providers |= brokers.providers(orders)
         await _publish(pool, catalogue, providers)
         vault = secrets.Vault(pool=pool, keys=keys)
         agreements = exchange.VaultExchange(vault=vault, public_url=settings.own_url)
@@ -101,6 +111,12 @@ async def assembled(
             ),
         )
         await stack.enter_async_context(tasks.open_async())
+
+        async def take_in_more() -> None:
+            providers.update(brokers.providers(orders))
+            await _publish(pool, catalogue, providers)
+
+        await stack.enter_async_context(_beside(brokers.ask_until_all_answered(take_in_more)))
         yield Parts(
             settings=settings,
             catalogue=catalogue,
@@ -205,13 +221,42 @@ def _terms(settings: configuration.Settings) -> application.Terms:
     )
 
 
+async def _joined(
+    pool: psycopg_pool.AsyncConnectionPool[Any],
+    catalogue: catalogues.Catalogue,
+    brokers: broker_parts.Brokers,
+) -> catalogues.Catalogue:
+    """Return the catalogue with what brokers offer, or offered when they were last asked."""
+    names = brokers.provider_names
+    if not names:
+        return catalogue
+    await brokers.ask()
+    async with pool.connection() as connection:
+        cursor = connection.cursor(row_factory=rows.dict_row)
+        known = await (await cursor.execute(offerings.KNOWN, [names])).fetchall()
+    before: dict[str, list[catalogues.Offering]] = {name: [] for name in names}
+    for row in known:
+        before[row["provider"]].append(catalogues.remembered(row))
+    return brokers.joined(catalogue, known=before)
+
+
+@contextlib.asynccontextmanager
+async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Do work meanwhile, which ends with the program."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        await cancellation.end(task)
+
+
 async def _publish(
     pool: psycopg_pool.AsyncConnectionPool[Any],
     catalogue: catalogues.Catalogue,
     providers: Mapping[str, object],
 ) -> None:
     """Copy the catalogue to where queries find it."""
-    rows = [
+    published = [
         {
             "name": offering.name,
             "title": offering.title,
@@ -228,6 +273,7 @@ async def _publish(
                     "description": plan.description,
                     "is_default": plan.is_default,
                     "parameters_schema": plan.parameters,
+                    "settings": plan.settings,
                 }
                 for plan in offering.plans
             ],
@@ -235,5 +281,5 @@ async def _publish(
         for place, offering in enumerate(catalogue.offerings)
     ]
     async with pool.connection() as connection, connection.transaction():
-        await connection.execute(offerings.UPSERT, [msgspec.json.encode(rows).decode()])
-        await connection.execute(offerings.RETIRE, [offerings.names(rows)])
+        await connection.execute(offerings.UPSERT, [msgspec.json.encode(published).decode()])
+        await connection.execute(offerings.RETIRE, [offerings.names(published)])

@@ -4,6 +4,7 @@ The catalogue is a file, `catalogue.toml`, read once and checked whole. Looking 
 None or problems; what to refuse is decided by those who ask.
 """
 
+import dataclasses
 import json
 import re
 import tomllib
@@ -15,6 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import jsonschema.protocols
+import referencing
+import referencing.exceptions
+from jsonschema import validators
 
 from domain import errors, values
 
@@ -94,13 +99,36 @@ class Catalogue:
         return next(wanted, None)
 
     def check_parameters(
-        self, offering: Offering, plan: Plan, parameters: Mapping[str, object]
+        self, offering: Offering, plan: Plan, parameters: Document
     ) -> list[errors.Problem]:
         """List what is wrong with parameters for a plan of the offering; empty if nothing is."""
         if plan not in offering.plans:
             raise ValueError(f"{plan.name} is no plan of {offering.name}")
-        validator = jsonschema.Draft202012Validator(plan.parameters)
-        return _problems(validator.iter_errors(dict(parameters)), start="parameters")
+        validator = validator_for(plan.parameters)
+        try:
+            return _problems(validator.iter_errors(dict(parameters)), start="parameters")
+        except (RecursionError, referencing.exceptions.Unresolvable):
+            return [errors.Problem(path="parameters", message="cannot be checked by their schema")]
+
+    def joined(self, offerings: Iterable[Offering], *, stand_in: str) -> "Catalogue":
+        """Return the catalogue with more offerings; raises CatalogueError.
+
+        One with the name of an offering of the provider `stand_in` takes its place.
+        """
+        known = {offering.name: offering for offering in self.offerings}
+        problems = []
+        for offering in offerings:
+            taken = known.get(offering.name)
+            if taken is not None and taken.provider != stand_in:
+                message = f"is offered by {taken.provider} and {offering.provider}"
+                problems.append(errors.Problem(path=offering.name, message=message))
+            if offering.kind not in self.kinds:
+                message = f"is of a kind that is not known here: {offering.kind}"
+                problems.append(errors.Problem(path=offering.name, message=message))
+            known[offering.name] = offering
+        if problems:
+            raise CatalogueError(problems)
+        return dataclasses.replace(self, offerings=tuple(known.values()))
 
     def variable_names(self, *, kind: values.ServiceKind, prefix: str) -> tuple[str, ...]:
         """Return the variables of an instance: the name, then the alias if it has one."""
@@ -109,6 +137,12 @@ class Catalogue:
         if variables.alias is None or prefix != DEFAULT_PREFIX:
             return (name,)
         return (name, variables.alias)
+
+
+def validator_for(schema: Document) -> jsonschema.protocols.Validator:
+    """Return what checks by a schema, in the draft that it names; it fetches nothing."""
+    draft = validators.validator_for(schema, default=jsonschema.Draft202012Validator)
+    return draft(schema, registry=referencing.Registry())
 
 
 def load(path: Path | None = None) -> Catalogue:
@@ -140,6 +174,30 @@ def parse(document: Document) -> Catalogue:
             for name, entry in document["kinds"].items()
         },
         reserved=frozenset(document["reserved"]),
+    )
+
+
+def remembered(row: Document) -> Offering:
+    """Return an offering as it was published before."""
+    return Offering(
+        name=row["name"],
+        title=row["title"],
+        description=row["description"],
+        kind=values.ServiceKind(row["kind"]),
+        provider=row["provider"],
+        regions=DEFAULT_REGIONS,
+        is_retired=row["is_retired"],
+        plans=tuple(
+            Plan(
+                name=plan["name"],
+                title=plan["title"],
+                description=plan["description"],
+                is_default=plan["is_default"],
+                settings=plan["settings"],
+                parameters=plan["parameters_schema"],
+            )
+            for plan in row["plans"]
+        ),
     )
 
 

@@ -12,6 +12,7 @@ import psycopg
 from app import (
     asgi,
     bootstrap,
+    brokers,
     catalogue,
     database,
     embedded,
@@ -26,6 +27,7 @@ from app.graphql import trusted
 from app.work import overview
 
 _ANTICIPATED = (
+    brokers.ConfigurationError,
     catalogue.CatalogueError,
     configuration.SettingsError,
     database.DatabaseError,

@@ -81,6 +81,20 @@ class Settings:
             " Without it, http:// and the address that the API listens on.",
         ),
     )
+    brokers: Path | None = field(
+        default=None,
+        metadata=_about(
+            "TOML file with the Open Service Brokers whose offerings join the catalogue.",
+        ),
+    )
+    broker_passwords: dict[str, str] | None = field(
+        default=None,
+        metadata=_about(
+            "Passwords of those brokers that have no password_file, as JSON: the name of each"
+            " broker, and its password.",
+            is_secret=True,
+        ),
+    )
     catalogue: Path | None = field(
         default=None,
         metadata=_about("TOML file with the offerings. Without it, the one that is shipped."),
@@ -298,7 +312,17 @@ def _converted(entry: Field[Any], text: str) -> object:
         return text
     if hint in (Path, Path | None):
         return Path(text)
+    if entry.name == "broker_passwords":
+        return _passwords(text)
     return msgspec.convert(text, type=hint, strict=False)
+
+
+def _passwords(text: str) -> dict[str, str]:
+    try:
+        return msgspec.json.decode(text, type=dict[str, str])
+    except msgspec.DecodeError:
+        pass
+    raise msgspec.ValidationError('expected JSON such as {"search": "a password"}')
 
 
 def _described(entry: Field[Any], settings: Settings) -> str:

@@ -1,7 +1,8 @@
 """The catalogue as a table, so that queries can join it: copied from the file at start-up.
 
 It is no read model of events: what is offered is said by the file of this installation. An
-offering that left the file stays, retired, as long as instances may name it.
+offering that left the file stays, retired, as long as instances may name it. What a broker
+offers is read back from here while the broker is not to be reached.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ from typing import LiteralString
 Offering = Mapping[str, object]
 """A row: name, title, description, kind, provider, is_configured, is_retired,
 position_in_list, and plans as a list of {name, title, description, is_default,
-parameters_schema}."""
+parameters_schema, settings}."""
 
 RETIRE: LiteralString = """
     UPDATE read.offerings SET is_retired = true, is_configured = false
@@ -29,6 +30,11 @@ UPSERT: LiteralString = """
         kind = excluded.kind, provider = excluded.provider,
         is_configured = excluded.is_configured, is_retired = excluded.is_retired,
         position_in_list = excluded.position_in_list, plans = excluded.plans
+"""
+
+KNOWN: LiteralString = """
+    SELECT name, title, description, kind, provider, is_retired, plans FROM read.offerings
+    WHERE provider = ANY (%s::text[]) ORDER BY position_in_list, name
 """
 
 

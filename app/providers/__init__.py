@@ -17,6 +17,7 @@ rabbitmq_objects  its virtual hosts and users
 rabbitmq_limits   what a plan allows
 rabbitmq_api      the calls, and what its answers mean
 attempts          runs the work of the last two: one at a time per instance, within a deadline
+open_service_broker  whatever a broker offers: a package, see there
 
 A provider keeps no state of its own: names follow from the instance's id, so any call may be
 repeated by any process. Which provider serves which offering stands in the catalogue. Messages

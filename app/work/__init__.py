@@ -2,6 +2,7 @@
 
 `policies`      which tasks follow from which event
 `service_tasks` what is asked of providers, and what they answer
+`orders`        what providers may know of an instance beside that
 `deployment_tasks`  what is asked of deployers, and what they answer
 `queue`         the tasks as the queue knows them, with their retries
 `later`, `pauses`   when a task is tried again

@@ -1,0 +1,116 @@
+"""A service that a broker makes: added, provisioned, deployed, detached, removed."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.app.providers.open_service_broker import stock_broker
+from tests.journeys.client import Api, Json
+from tests.journeys.conftest import Launch
+from tests.journeys.product import until
+
+BROKERS = """
+[brokers.acme]
+url = "http://127.0.0.1:{port}"
+username = "{username}"
+timeout = 5
+
+[brokers.acme.offerings.{service}]
+name = "elasticsearch"
+kind = "SEARCH"
+credential = "uri"
+"""
+
+
+@pytest.fixture
+def broker() -> Iterator[stock_broker.SearchBroker]:
+    with stock_broker.running(polls=2) as broker:
+        yield broker
+
+
+def settings(directory: Path, port: int) -> dict[str, str]:
+    file = directory / "brokers.toml"
+    file.write_text(
+        BROKERS.format(port=port, username=stock_broker.USERNAME, service=stock_broker.SERVICE)
+    )
+    return {
+        "brokers": str(file),
+        "broker_passwords": json.dumps({"acme": stock_broker.PASSWORD}),
+    }
+
+
+def offering(api: Api, name: str) -> Json:
+    found = api.ask(
+        "query { catalogue { name configured retired plans { name default parametersSchema } } }"
+    )
+    return next(each for each in found["catalogue"] if each["name"] == name)
+
+
+def test_a_service_of_a_broker_lives_its_whole_life(
+    launch: Launch, directory: Path, broker: stock_broker.SearchBroker
+) -> None:
+    api = launch(**settings(directory, broker.port))
+    project = api.deployable_project()
+    offered = offering(api, "elasticsearch")
+    assert offered["configured"]
+    assert [(plan["name"], plan["default"]) for plan in offered["plans"]] == [
+        ("small-free", True),
+        ("large", False),
+    ]
+    assert offered["plans"][0]["parametersSchema"]["properties"]["shards"]["maximum"] == 9
+
+    refused = api.refused(
+        "addService", environment=project.test, offering="elasticsearch", parameters={"shards": 10}
+    )
+    service = api.add(project.test, "elasticsearch", parameters={"shards": 3})
+    api.provision(service)
+
+    assert refused["code"] == "PARAMETERS_INVALID"
+    (made,) = broker.instances.values()
+    assert made.parameters == {"shards": 3}
+    dsn = api.dsn(service)
+    httpx.put(dsn, content="kept").raise_for_status()
+
+    api.deploy(project.test)
+    assert api.state(service) == "ATTACHED"
+    assert "DEFAULT_HAYSTACK_URL" in api.variables(project.test)
+    api.do("configureService", id=service, plan="large", parameters={"shards": 4})
+    api.wait(service, plan="large", operation=None)
+    assert (made.plan_id, made.parameters) == (stock_broker.LARGE, {"shards": 4})
+
+    api.do("detachService", id=service)
+    assert httpx.get(dsn).text == "kept"
+    api.deploy(project.test)
+    assert api.state(service) == "DETACHED"
+    # What the application had is taken back; the data stay.
+    until(lambda: httpx.get(dsn).status_code == 401, "the old binding is gone")
+    assert httpx.get(api.dsn(service)).text == "kept"
+
+    api.remove(service)
+    assert broker.instances == {}
+    for secret in (stock_broker.PASSWORD, httpx.URL(dsn).password):
+        assert secret not in api.product.output
+        assert not any(secret in answer for answer in api.answers)
+
+
+def test_a_broker_that_is_down_at_the_start_leaves_its_offerings_as_they_were(
+    launch: Launch, directory: Path
+) -> None:
+    with stock_broker.running(polls=0) as broker:
+        api = launch(**settings(directory, broker.port))
+        project = api.deployable_project()
+        service = api.add(project.test, "elasticsearch")
+        api.product.kill()
+    api.product.start()
+
+    offered = offering(api, "elasticsearch")
+
+    assert (offered["configured"], offered["retired"]) == (False, False)
+    assert [plan["name"] for plan in offered["plans"]] == ["small-free", "large"]
+    refused = api.refused("provisionService", id=service)
+    assert "no provider" in refused["message"]
+    assert api.state(service) == "NEW"
+    assert stock_broker.PASSWORD not in api.product.output
