@@ -20,6 +20,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 import pytest
 
@@ -47,8 +48,8 @@ class Adapter(abc.ABC):
     plan: Values = NOTHING
     other_plan: Values = NOTHING
     """What `ensure_configured` changes to: where the two are equal, that test only repeats."""
-    senseless: tuple[tuple[Values, Values], ...] = ()
-    """Pairs of plan and parameters that must be PARAMETERS_INVALID."""
+    senseless: tuple[tuple[Values, Values], ...]
+    """Pairs of plan and parameters that must be PARAMETERS_INVALID, hostile ones among them."""
     takes_effect_within = 0.0
     """Seconds that the server may take to make a change of access rights felt."""
     moments = 0.25
@@ -437,6 +438,7 @@ class ProviderContract:
     async def test_values_that_make_no_sense_are_refused_for_good(
         self, adapter: Adapter, provider: contract.Provider
     ) -> None:
+        assert any(repr(HOSTILE) in repr(pair) for pair in adapter.senseless)
         for plan, parameters in adapter.senseless:
             service_instance_id = uuid.uuid4()
 
@@ -447,6 +449,20 @@ class ProviderContract:
 
             assert caught.value.code == contract.ProviderErrorCode.PARAMETERS_INVALID
             assert not caught.value.is_transient
+
+    async def test_hostile_text_is_data_and_nothing_else(
+        self, adapter: Adapter, provider: contract.Provider
+    ) -> None:
+        _, bystander = await tenant(provider, plan=adapter.plan)
+        await written(adapter, bystander, "kept")
+        _, credentials = await tenant(provider, plan=adapter.plan)
+
+        await written(adapter, credentials, HOSTILE)
+        with pytest.raises(RefusedError):
+            await adapter.read({**bystander, "uri": _with_password(bystander["uri"], HOSTILE)})
+
+        assert await adapter.read(credentials) == HOSTILE
+        assert await adapter.read(bystander) == "kept"
 
     async def test_a_server_that_never_answers_is_given_up(self, adapter: Adapter) -> None:
         request = request_for(uuid.uuid4(), plan=adapter.plan)
@@ -519,6 +535,12 @@ async def _whole_life(
     newest = await credentials_of(provider, service_instance_id, version=2)
     await provider.ensure_revoked(service_instance_id=service_instance_id, version=1)
     return newest
+
+
+def _with_password(uri: str, password: str) -> str:
+    parts = urlsplit(uri)
+    host = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=f"{parts.username}:{quote(password, safe='')}@{host}").geturl()
 
 
 def _require_redacted(error: contract.ProviderError) -> None:
