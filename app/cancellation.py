@@ -7,11 +7,12 @@ returns, and psycopg waits by it.
 import asyncio
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 _AGAIN = 0.2  # seconds
 
 
-async def end(task: asyncio.Task[None]) -> None:
+async def end(task: asyncio.Task[Any]) -> None:
     """Cancel a task until it has ended, and say nothing of how."""
     while not task.done():
         task.cancel()

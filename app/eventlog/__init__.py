@@ -12,6 +12,7 @@ projecting   read models: the fold of a batch, read and written back
 tables       the SQL of a table, from its description
 rebuild      tables made when they are missing or changed, beside the live ones
 connections  deadlines kept in the client, a second try after a lost connection
+tail         the newest events, read once for all followers of a process
 hints        "there may be more", across processes; a hint, never a promise
 
 Positions have no gaps and are in commit order: they are given out under the lock of the one

@@ -1,7 +1,5 @@
 """EventLog, the door to the log."""
 
-import asyncio
-import contextlib
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,12 +11,21 @@ from uuid import UUID
 import psycopg_pool
 
 from app.eventlog import command as commands
-from app.eventlog import connections, draft, hints, mapper, projecting, reading, transaction, writer
+from app.eventlog import (
+    connections,
+    draft,
+    hints,
+    mapper,
+    projecting,
+    reading,
+    tail,
+    transaction,
+    writer,
+)
 from domain import events
 from projections import projection
 
 _SECONDS = 5.0
-_LONGEST_WAIT = 5.0
 _FOLLOW_BATCH = 500
 _logger = logging.getLogger(__name__)
 
@@ -44,6 +51,10 @@ class History:
     position: int
 
 
+def _every(_event: projection.RecordedEvent) -> bool:
+    return True
+
+
 class EventLog:
     """The log: written through one connection, read through the pool.
 
@@ -62,6 +73,9 @@ class EventLog:
         self._mapper = mapper.EventMapper()
         self._connections = connections.Connections(pool=pool, seconds=seconds)
         self._hints = hints.Hints(pool=self._connections)
+        self._tail = tail.Tail(
+            hints=self._hints, read=self._read_patiently, head=self._head_patiently
+        )
         self._writer = writer.Writer(
             pool=self._connections,
             rules=transaction.Rules(
@@ -86,6 +100,7 @@ class EventLog:
 
     async def aclose(self) -> None:
         """Write what waits, then let go of the log's own connections."""
+        await self._tail.stop()
         await self._hints.stop()
         await self._writer.aclose()
 
@@ -145,23 +160,24 @@ class EventLog:
 
         return await self._connections.run(work)
 
-    async def follow(self, *, after: int) -> AsyncIterator[projection.RecordedEvent]:
-        """Yield every event after a position in order, for ever; lost connections included."""
-        async with self._hints.listening() as hint:
-            while True:
-                hint.clear()
-                recorded = await self._read_patiently(after)
-                for event in recorded:
-                    yield event
-                    after = event.position
-                if not recorded:
-                    with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(_LONGEST_WAIT):
-                            await hint.wait()
+    def follow(
+        self, *, after: int, wanted: tail.Wanted = _every
+    ) -> AsyncIterator[projection.RecordedEvent]:
+        """Yield every wanted event after a position in order, for ever.
+
+        Lost connections are waited out. An event that is not wanted wakes nobody up.
+        """
+        return self._tail.follow(after=after, wanted=wanted)
 
     async def head(self) -> int:
         """Return the last position, 0 if there is none."""
         return await self._connections.run(reading.head)
+
+    async def _head_patiently(self) -> int | None:
+        try:
+            return await self.head()
+        except commands.LogUnavailableError:
+            return None
 
     async def _read_patiently(self, after: int) -> list[projection.RecordedEvent]:
         try:
