@@ -1,6 +1,7 @@
 """The API as an ASGI application: the addresses, and what answers there."""
 
 import functools
+import urllib.parse
 
 import strawberry
 from starlette.applications import Starlette
@@ -8,20 +9,22 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
-from app import bootstrap, callbacks
+from app import answers, bootstrap, callbacks
+from app import settings as configuration
 from app.access import caller, tokens
 from app.eventlog import command
 from app.graphiql import serving
-from app.graphql import http, mutations, reading, trusted
+from app.graphql import http, limits, mutations, reading, trusted
 from app.graphql import schema as schemas
 
 
 def create(parts: bootstrap.Parts) -> Starlette:
     """Return the application over the parts of the program. Raises ManifestError."""
-    schema = _schema()
+    settings = parts.settings
+    schema = _schema(_limits(settings))
     documents = trusted.load(
-        parts.settings.trusted_documents,
-        is_exclusive=parts.settings.only_trusted_documents,
+        settings.trusted_documents,
+        is_exclusive=settings.only_trusted_documents,
         schema=schema._schema,  # noqa: SLF001  strawberry offers no other way
     )
 
@@ -49,10 +52,17 @@ def create(parts: bootstrap.Parts) -> Starlette:
             application=parts.application,
             authenticate=authenticate,
             documents=documents,
-            is_introspection_open=parts.settings.introspection,
+            is_introspection_open=settings.introspection,
+            conduct=http.Conduct(
+                allowed_origins=(*settings.allowed_origins, _origin(settings.own_url)),
+                seconds_to_begin=settings.websocket_init_timeout,
+                seconds_between_checks=settings.token_check_interval,
+            ),
         ),
     )
-    return Starlette(
+    application = Starlette(
+        exception_handlers=answers.HANDLERS,
+        middleware=answers.middleware(allowed_origins=settings.allowed_origins),
         routes=[
             Route("/graphql", api),
             WebSocketRoute("/graphql", api),
@@ -60,8 +70,10 @@ def create(parts: bootstrap.Parts) -> Starlette:
             Route("/healthz", _alive),
             Route("/readyz", ready),
             *serving.routes(),
-        ]
+        ],
     )
+    application.state.streams = api.streams
+    return application
 
 
 def sdl() -> str:
@@ -70,8 +82,30 @@ def sdl() -> str:
 
 
 @functools.cache
-def _schema() -> strawberry.Schema:
-    return schemas.build(mutation=mutations.Mutation)
+def _schema(allowed: limits.Limits = limits.Limits()) -> strawberry.Schema:  # noqa: B008  it is frozen
+    return schemas.build(mutation=mutations.Mutation, allowed=allowed)
+
+
+def _limits(settings: configuration.Settings) -> limits.Limits:
+    return limits.Limits(
+        body=settings.limit_body,
+        tokens=settings.limit_tokens,
+        depth=settings.limit_depth,
+        fields=settings.limit_fields,
+        aliases=settings.limit_aliases,
+        directives=settings.limit_directives,
+        page=settings.limit_page,
+        errors=settings.limit_errors,
+        seconds=settings.limit_seconds,
+        cost=settings.limit_cost,
+        budget=settings.limit_budget,
+        operations=settings.limit_operations,
+    )
+
+
+def _origin(url: str) -> str:
+    parts = urllib.parse.urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 async def _alive(_request: Request) -> Response:

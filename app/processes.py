@@ -15,12 +15,14 @@ import uvicorn
 from app import asgi, bootstrap, database, object_storage
 from app import settings as configuration
 from app.access import tokens
+from app.graphql import streams as open_streams
 from app.work import worker
 
 Say = Callable[[str], None]
 _Assembled: TypeAlias = contextlib.AbstractAsyncContextManager[bootstrap.Parts]
 
-_DRAIN = 3  # seconds that open requests get to end
+_DRAIN = 1  # seconds that open requests get to end
+_SILENT_PEER = 30_000  # milliseconds
 
 
 class PortTakenError(Exception):
@@ -56,14 +58,20 @@ async def _serve(
     *, assembled: _Assembled, listener: socket.socket, has_worker: bool, say: Say
 ) -> None:
     async with assembled as parts:
+        application = asgi.create(parts)
         server = _Server(
             uvicorn.Config(
-                asgi.create(parts),
+                application,
                 lifespan="off",
                 log_config=None,
                 access_log=False,
+                server_header=False,
                 timeout_graceful_shutdown=_DRAIN,
-            )
+                ws_max_size=parts.settings.limit_body,
+                # A context for each connection costs more memory than what it saves is worth.
+                ws_per_message_deflate=False,
+            ),
+            streams=application.state.streams,
         )
         helper = asyncio.create_task(_run_worker(parts)) if has_worker else None
         try:
@@ -84,6 +92,15 @@ def _reached_at(
 
 class _Server(uvicorn.Server):
     """Leaves signals to us: uvicorn would raise them again, before anything else is closed."""
+
+    def __init__(self, config: uvicorn.Config, *, streams: open_streams.Streams) -> None:
+        super().__init__(config)
+        self._streams = streams
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the streams first: requests that never end are no reason to wait."""
+        self._streams.stop()
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -170,6 +187,10 @@ def _listening(settings: configuration.Settings) -> Iterator[socket.socket]:
             f"Cannot listen on {settings.host} port {settings.port}: {error.strerror}. Choose"
             " another with SERVICEBOOK_PORT or --port."
         ) from error
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # Connections inherit it. Who takes nothing of what is sent for so long is given up:
+        # otherwise a stream to a client that stopped reading would be held for ever.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _SILENT_PEER)
     with listener:
         yield listener
 

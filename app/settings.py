@@ -20,6 +20,7 @@ _YEAR = 31_536_000  # seconds
 _Seconds = Annotated[float, msgspec.Meta(gt=0, le=_YEAR)]
 _SecondsOrNone = Annotated[float, msgspec.Meta(ge=0, le=_YEAR)]
 _Size = Annotated[int, msgspec.Meta(ge=1, le=1000)]
+_Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000_000)]
 _Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 _Origin = Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s/@?#]+/?$")]
 _Url = Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s@?#]+$")]
@@ -208,6 +209,70 @@ class Settings:
         default="info",
         metadata=_about("The least severity that is logged: debug, info, warning or error."),
     )
+    allowed_origins: tuple[_Origin, ...] = field(
+        default=(),
+        metadata=_about(
+            "Origins of other sites whose pages may use the API, separated by commas, such as"
+            " https://console.example.com. Its own pages always may.",
+        ),
+    )
+    limit_body: _Count = field(
+        default=262_144,
+        metadata=_about("How large a request, or a message of a WebSocket, may be.", unit="bytes"),
+    )
+    limit_tokens: _Count = field(
+        default=2000, metadata=_about("How many tokens a GraphQL document may have.", unit="tokens")
+    )
+    limit_depth: _Count = field(
+        default=12,
+        metadata=_about("How deep an operation may be; introspection aside.", unit="levels"),
+    )
+    limit_fields: _Count = field(
+        default=1000,
+        metadata=_about("How many fields it may select, fragments written out.", unit="fields"),
+    )
+    limit_aliases: _Count = field(
+        default=30, metadata=_about("How many aliases it may give.", unit="aliases")
+    )
+    limit_directives: _Count = field(
+        default=50, metadata=_about("How many directives it may hold.", unit="directives")
+    )
+    limit_page: _Count = field(
+        default=100, metadata=_about("How large a page of a list may be.", unit="items")
+    )
+    limit_errors: _Count = field(
+        default=5, metadata=_about("How many errors an answer tells.", unit="errors")
+    )
+    limit_seconds: _Seconds = field(
+        default=10.0,
+        metadata=_about(
+            "How long a request may take to come in, and then its operation.", unit="seconds"
+        ),
+    )
+    limit_cost: _Count = field(
+        default=1_000_000,
+        metadata=_about("What an operation may cost: fields, times the items of their lists."),
+    )
+    limit_budget: _Count = field(
+        default=20_000_000,
+        metadata=_about("What the operations of a token may cost in a minute, in each process."),
+    )
+    limit_operations: _Count = field(
+        default=100,
+        metadata=_about(
+            "How many operations may be under way over a WebSocket.", unit="operations"
+        ),
+    )
+    websocket_init_timeout: _Seconds = field(
+        default=5.0,
+        metadata=_about("How long a WebSocket client may take to say who it is.", unit="seconds"),
+    )
+    token_check_interval: _Seconds = field(
+        default=30.0,
+        metadata=_about(
+            "How often the tokens of open streams are looked at again.", unit="seconds"
+        ),
+    )
     introspection: bool = field(
         default=True,
         metadata=_about(
@@ -314,6 +379,9 @@ def _converted(entry: Field[Any], text: str) -> object:
         return Path(text)
     if entry.name == "broker_passwords":
         return _passwords(text)
+    if typing.get_origin(hint) is tuple:
+        parts = [part.strip().rstrip("/") for part in text.split(",") if part.strip()]
+        return msgspec.convert(parts, type=hint)
     return msgspec.convert(text, type=hint, strict=False)
 
 
@@ -341,4 +409,6 @@ def _shown(value: object) -> str:
         return "(not set)"
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, tuple):
+        return ",".join(value) or "(none)"
     return f"{value:g}" if isinstance(value, float) else str(value)

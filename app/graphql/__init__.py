@@ -8,12 +8,19 @@ rows         lets graphql-core's executor walk its answer
 operations   the operation at hand
 payloads     what a mutation answers
 following    what a subscription tells
+sharing      ... read, executed and written once for all who are told the same
 extensions   the read before the executor, the errors after it
 limits       how much one operation may ask for
+costs        ... and a caller in a minute
 context      what resolvers work with
 identifiers  ids as clients see them
 plan_facts   a deployment plan from the rows that were read
 schema       all of it put together
 trusted      operations that clients name instead of sending
 http         the ASGI application
+negotiation  which methods and media types it takes
+asked        the operation that a request holds
+websocket    graphql-transport-ws
+event_stream GraphQL over Server-Sent Events
+streams      those that are open, and what ends them
 """

@@ -1,21 +1,26 @@
 """What happens around the executor: the one read before it, the errors after it."""
 
 import contextlib
+import json
 import logging
 import re
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 import graphql
 from strawberry import extensions as strawberry_extensions
+from strawberry.exceptions import MissingQueryError
+from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 from strawberry.types import ExecutionResult, StreamExecutionResult
 from strawberry.types.execution import PreExecutionError
 
 from app.eventlog import command
-from app.graphql import context, limits, operations, reading
+from app.graphql import asked, context, costs, limits, operations, reading
 
 _logger = logging.getLogger(__name__)
-_TOO_MANY_TOKENS = f"Document contains more than {limits.TOKENS} tokens"  # graphql-core's words
+_TOO_MANY_TOKENS = re.compile(r"Document contains more than \d+ tokens")  # graphql-core's words
+_UNAVAILABLE = "The database cannot be reached. Try again later."
+_SUGGESTION = re.compile(r"\s*Did you mean .*", re.DOTALL)  # it tells names that nobody asked for
 
 # How graphql-core repeats an input that does not fit; a part of it may be a secret.
 _REPEATED = re.compile(
@@ -34,6 +39,29 @@ class Parsing(strawberry_extensions.ParserCache):
                 execution.query, **execution.parse_options
             )
         yield
+
+
+class Limiting(strawberry_extensions.ValidationCache):
+    """Refuses what is too large before the rules of GraphQL are applied: some are not linear."""
+
+    def __init__(self, *, allowed: limits.Limits, maxsize: int) -> None:
+        super().__init__(maxsize=maxsize)
+        self._allowed = allowed
+
+    def on_validate(self) -> Iterator[None]:
+        """Validate, unless the document is too large."""
+        execution = self.execution_context
+        if execution.graphql_document is None:
+            raise LookupError("no document to validate")
+        problems = limits.problems(execution.graphql_document, limits=self._allowed)
+        is_nameless = execution._provided_operation_name is None  # noqa: SLF001  else it names the first
+        if is_nameless and len(operations.all_of(execution.graphql_document)) > 1:
+            problems = [located(CannotGetOperationTypeError(None))]
+        if problems:
+            execution.pre_execution_errors = problems
+            yield
+        else:
+            yield from super().on_validate()
 
 
 class OneRead(strawberry_extensions.SchemaExtension):
@@ -69,11 +97,10 @@ class OneRead(strawberry_extensions.SchemaExtension):
         if bound is None:
             return
         root.variables = bound.variables
+        root.given = json.dumps(execution.variables, sort_keys=True, default=str)
+        fragments = operations.fragments_of(document)
         target = operations.root_target(
-            schema=schema,
-            fragments=operations.fragments_of(document),
-            operation=operation,
-            key=root.key,
+            schema=schema, fragments=fragments, operation=operation, key=root.key
         )
         who: context.Context = execution.context
         if who.caller is None and not operations.is_open_to_all(
@@ -86,6 +113,8 @@ class OneRead(strawberry_extensions.SchemaExtension):
             raise graphql.GraphQLError(
                 "The schema cannot be asked for here.", extensions={"code": "FORBIDDEN"}
             )
+        cost = costs.of(schema=schema, operation=operation, fragments=fragments, bound=bound)
+        who.pay(costs.checked(cost, allowed=limits.of(schema)))
         if operation.operation is graphql.OperationType.QUERY:
             root.update(await who.reader.read(target=target, bound=bound))
 
@@ -105,14 +134,40 @@ def unauthenticated() -> graphql.GraphQLError:
     )
 
 
+def unavailable() -> graphql.GraphQLError:
+    """Return the error of a time without a database."""
+    return graphql.GraphQLError(_UNAVAILABLE, extensions={"code": "UNAVAILABLE"})
+
+
+def is_subscription(operation: asked.Asked, *, allowed: limits.Limits) -> bool:
+    """Is it one? What cannot be parsed is none."""
+    try:
+        document = graphql.parse(operation.query, max_tokens=allowed.tokens)
+    except (graphql.GraphQLError, RecursionError):
+        return False
+    found = graphql.get_operation_ast(document, operation.operation_name)
+    return found is not None and found.operation is graphql.OperationType.SUBSCRIPTION
+
+
 class StreamErrors(strawberry_extensions.SchemaExtension):
-    """Shows the errors of whatever goes over a WebSocket; `schema.execute` does it elsewhere."""
+    """Shows the errors of whatever is streamed; `schema.execute` does it elsewhere."""
+
+    def __init__(self, *, allowed: limits.Limits) -> None:
+        super().__init__()
+        self._allowed = allowed
 
     def on_stream_result(self, result: StreamExecutionResult) -> Iterator[None]:
         """Treat the errors of an event."""
         if isinstance(result, ExecutionResult) and result.errors:
-            result.errors = [shown(error) for error in result.errors]
+            result.errors = all_shown(result.errors, allowed=self._allowed)
         yield
+
+
+def all_shown(
+    errors: Sequence[graphql.GraphQLError], *, allowed: limits.Limits
+) -> list[graphql.GraphQLError]:
+    """Return the first errors as clients see them; the others would say no more."""
+    return [shown(error) for error in errors[: allowed.errors]]
 
 
 def shown(error: graphql.GraphQLError) -> graphql.GraphQLError:
@@ -123,16 +178,23 @@ def shown(error: graphql.GraphQLError) -> graphql.GraphQLError:
     while isinstance(cause, graphql.GraphQLError) and cause.original_error is not None:
         cause = cause.original_error
     match cause:
-        case _ if _TOO_MANY_TOKENS in error.message:
+        case _ if _TOO_MANY_TOKENS.search(error.message):
             return _with(error, error.message, {"code": "LIMIT_EXCEEDED"})
+        case CannotGetOperationTypeError() | MissingQueryError():
+            message = "Say by `operationName` which operation of the document is meant."
+            return _with(error, message, {"code": "BAD_USER_INPUT"})
+        case InvalidOperationTypeError():
+            message = "An operation of this type needs another method."
+            return _with(error, message, {"code": "BAD_USER_INPUT"})
+        case RecursionError():
+            return _with(error, "This is nested too deeply.", {"code": "LIMIT_EXCEEDED"})
         case None | graphql.GraphQLError():
-            message = _REPEATED.sub(".", error.message)
+            message = _SUGGESTION.sub("", _REPEATED.sub(".", error.message))
             return _with(error, message, {"code": "BAD_USER_INPUT"})
         case reading.ReadTimeoutError() | TimeoutError():
             return _with(error, "This took too long: ask for less.", {"code": "TIMEOUT"})
         case command.LogUnavailableError():
-            message = "The database cannot be reached. Try again later."
-            return _with(error, message, {"code": "UNAVAILABLE"})
+            return _with(error, _UNAVAILABLE, {"code": "UNAVAILABLE"})
         case _:
             correlation_id = str(uuid.uuid4())
             _logger.error("unanticipated error %s", correlation_id, exc_info=cause)

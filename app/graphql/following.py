@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 from uuid import UUID
 
-from app.graphql import context, operations
+from app.graphql import context, operations, sharing
 from app.graphql.compiler import binding
 from app.graphql.types import filters
 from projections import projection
@@ -33,8 +33,17 @@ class Wanted:
         return self.actor is None or recorded.actor == self.actor
 
 
-async def read(info: context.Info, event: UUID | int) -> Any:  # noqa: ANN401  a row stands for an object of the field's type
-    """Return what is selected of the row that the event concerns; None if none is asked for."""
+async def read(info: context.Info, event: UUID | int, *, at: int) -> Any:  # noqa: ANN401  a row stands for an object of the field's type
+    """Return what is selected of the row that an event concerns; None if none is asked for.
+
+    Whoever asks the same of the event at a position is answered by the same read.
+    """
+    operation: operations.Operation = info._raw_info.root_value  # noqa: SLF001  as below
+    key = (operation.key, operation.given, info.context.caller, event, at)
+    return await info.context.reader.shared.get(key, lambda: _read(info, event))
+
+
+async def _read(info: context.Info, event: UUID | int) -> Any:  # noqa: ANN401  as above
     raw = info._raw_info  # noqa: SLF001  strawberry shows less than graphql-core
     operation: operations.Operation = raw.root_value
     target = operations.root_target(
@@ -45,4 +54,5 @@ async def read(info: context.Info, event: UUID | int) -> Any:  # noqa: ANN401  a
     )
     bound = binding.Binding(variables=operation.variables, given={"event": event})
     answer = await info.context.reader.read(target=target, bound=bound)
-    return answer[str(raw.path.key)]
+    row = answer[str(raw.path.key)]
+    return None if row is None else sharing.Told(row)

@@ -1,42 +1,66 @@
 """The API over HTTP and WebSocket.
 
-Follows GraphQL over HTTP (POST and GET, both media types) and `graphql-transport-ws`. The token
-comes as `Authorization: Bearer …`, over a WebSocket also as `authorization` in the payload of
-`connection_init`.
+Follows GraphQL over HTTP (POST and GET, both media types), GraphQL over Server-Sent Events, and
+`graphql-transport-ws`. The token comes as `Authorization: Bearer …`, over a WebSocket also as
+`authorization` in the payload of `connection_init`.
 """
 
 import asyncio
 import dataclasses
 import json
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, cast
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
 
 import graphql
+import psycopg
 import strawberry
-from cross_web import HTTPException
 from starlette import requests, responses, status, types, websockets
 from strawberry import asgi, subscriptions
+from strawberry import http as strawberry_http
 from strawberry.exceptions import ConnectionRejectionError
-from strawberry.http import GraphQLHTTPResponse, GraphQLRequestData
-from strawberry.subscriptions.protocols.graphql_transport_ws import handlers
-from strawberry.subscriptions.protocols.graphql_transport_ws.types import Message
+from strawberry.schema.exceptions import InvalidOperationTypeError
 from strawberry.types import ExecutionResult
 from strawberry.types.execution import PreExecutionError
+from strawberry.types.graphql import OperationType
 
 from app.access import caller
-from app.eventlog import log
+from app.eventlog import command, log
 from app.graphiql import serving
-from app.graphql import context, extensions, limits, reading, trusted
+from app.graphql import (
+    asked,
+    context,
+    costs,
+    event_stream,
+    extensions,
+    limits,
+    negotiation,
+    reading,
+    sharing,
+    streams,
+    trusted,
+    websocket,
+)
 
 Authenticate = Callable[[str], Awaitable[caller.Caller | None]]
 """Returns whoever a token speaks for."""
 
-_MEDIA_TYPE = "application/graphql-response+json"
 _BEARER = "bearer "
+_OVER_GET = frozenset({OperationType.QUERY})
+_OVER_POST = _OVER_GET | {OperationType.MUTATION}
+_BODIES = {400: "BAD_USER_INPUT", 408: "TIMEOUT", 413: "LIMIT_EXCEEDED"}
 
 
-class _TooLargeError(Exception):
-    pass
+@dataclasses.dataclass(frozen=True)
+class Conduct:
+    """How connections are treated."""
+
+    allowed_origins: tuple[str, ...] = ()
+    """Of other sites whose pages may connect."""
+    seconds_to_begin: float = 5.0
+    """For a WebSocket client to say who it is."""
+    seconds_between_checks: float = 30.0
+    """Of the tokens of open streams."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,76 +73,106 @@ class Parts:
     authenticate: Authenticate
     documents: trusted.Documents
     is_introspection_open: bool
-
-
-class _Handler(handlers.BaseGraphQLTransportWSHandler[context.Context, None]):
-    """Closes a connection that sends something else than the protocol."""
-
-    async def handle_message(self, message: Any) -> None:  # noqa: ANN401  whatever a client sent
-        if not _is_message(message):
-            await self.handle_invalid_message("Failed to parse message")
-        else:
-            await super().handle_message(message)
-
-    async def handle_subscribe(self, message: Any) -> None:  # noqa: ANN401  as checked above
-        """Take a trusted document for its id, unless the protocol has something to say first."""
-        if self.connection_acknowledged and message["id"] not in self.operations:
-            try:
-                text = self.view.documents.text(message["payload"])  # type: ignore[attr-defined]  # the view is GraphQLApp
-            except trusted.DocumentRefusedError as error:
-                refused = {"id": message["id"], "type": "error", "payload": [error.formatted]}
-                await self.send_message(cast("Message", refused))
-                return
-            message = {**message, "payload": {**message["payload"], "query": text}}
-        await super().handle_subscribe(message)
+    conduct: Conduct = dataclasses.field(default_factory=Conduct)
 
 
 class GraphQLApp(asgi.GraphQL[context.Context, None]):
     """The ASGI application of the API."""
 
-    graphql_transport_ws_handler_class = _Handler
+    graphql_transport_ws_handler_class = websocket.Handler
 
     def __init__(self, *, schema: strawberry.Schema, parts: Parts) -> None:
+        self._allowed = limits.of(schema._schema)  # noqa: SLF001  strawberry offers no other way
         super().__init__(
             schema,
             graphql_ide=None,
             subscription_protocols=(subscriptions.GRAPHQL_TRANSPORT_WS_PROTOCOL,),
+            connection_init_wait_timeout=timedelta(seconds=parts.conduct.seconds_to_begin),
+            max_subscriptions_per_connection=self._allowed.operations,
+            allowed_origins=parts.conduct.allowed_origins,
         )
         self._parts = parts
         self.documents = parts.documents
+        self._purses = costs.Purses(budget=self._allowed.budget)
+        self.streams = streams.Streams(
+            is_valid=self._is_valid, seconds_between_checks=parts.conduct.seconds_between_checks
+        )
 
     async def __call__(self, scope: types.Scope, receive: types.Receive, send: types.Send) -> None:
         """Answer a request, or hold a connection."""
         if scope["type"] == "websocket":
-            await self.run(websockets.WebSocket(scope, receive=receive, send=send))
+            await self._connect(websockets.WebSocket(scope, receive=receive, send=send))
             return
-        request = requests.Request(scope, receive=_limited(receive))
-        is_page = request.method in ("GET", "HEAD") and not _asks(request)
+        request = requests.Request(scope, receive=asked.limited(receive, most=self._allowed.body))
+        is_page = request.method in ("GET", "HEAD") and not asked.holds_one(request)
         if is_page and serving.wants_page(request.headers):
             response = await serving.page(request)
         else:
             response = await self._answer(request)
         await response(scope, receive, send)
 
+    async def _connect(self, socket: websockets.WebSocket) -> None:
+        """Hold a connection of the one protocol; others are refused before they are accepted."""
+        if websocket.PROTOCOL not in socket.scope["subprotocols"]:
+            await socket.close()
+        else:
+            await self.run(socket)
+
     async def _answer(self, request: requests.Request) -> responses.Response:
         try:
-            response = await self.run(request)
+            wanted = negotiation.wanted(request)
+        except negotiation.RefusedRequestError as error:
+            return _not_taken(error)
+        media_type = wanted.json or negotiation.MediaType.JSON
+        try:
+            return await self._executed(request, wanted)
+        except negotiation.RefusedRequestError as error:
+            return _not_taken(error, media_type)
         except trusted.DocumentRefusedError as error:
-            response = _refused(error.http_status, error)
+            return _refused(error.http_status, error, media_type)
         except graphql.GraphQLError as error:
-            response = _refused(status.HTTP_401_UNAUTHORIZED, error)
+            response = _refused(status.HTTP_401_UNAUTHORIZED, error, media_type)
             response.headers["WWW-Authenticate"] = "Bearer"
-        except HTTPException as error:
-            response = _refused(error.status_code, _bad_request(error.reason))
-        except _TooLargeError:
-            message = f"The request is larger than {limits.BODY // 1024} KiB."
-            large = graphql.GraphQLError(message, extensions={"code": "LIMIT_EXCEEDED"})
-            response = _refused(status.HTTP_413_CONTENT_TOO_LARGE, large)
-        if _MEDIA_TYPE in request.headers.get("accept", ""):
-            response.headers["Content-Type"] = _MEDIA_TYPE
-            if response.status_code == status.HTTP_200_OK:
-                response.status_code = getattr(request.state, "status", status.HTTP_200_OK)
-        return response
+            return response
+        except (psycopg.OperationalError, command.LogUnavailableError):
+            unavailable = extensions.unavailable()
+            return _refused(status.HTTP_503_SERVICE_UNAVAILABLE, unavailable, media_type)
+        except Exception as error:  # noqa: BLE001  `shown` logs what nobody anticipated
+            masked = extensions.shown(extensions.located(error))
+            return _refused(status.HTTP_500_INTERNAL_SERVER_ERROR, masked, media_type)
+
+    async def _executed(
+        self, request: requests.Request, wanted: negotiation.Wanted
+    ) -> responses.Response:
+        response = responses.Response()
+        who = await self.get_context(request, response)
+        operation = await asked.read(request, documents=self.documents, allowed=self._allowed)
+        may_be = _OVER_GET if request.method == "GET" else _OVER_POST
+        is_stream = wanted.json is None
+        if wanted.has_events and not is_stream:
+            is_stream = extensions.is_subscription(operation, allowed=self._allowed)
+        given: dict[str, Any] = {
+            "variable_values": operation.variables,
+            "context_value": who,
+            "operation_name": operation.operation_name,
+        }
+        if is_stream:
+            may_be = may_be | {OperationType.SUBSCRIPTION}
+            return event_stream.EventStream(
+                results=lambda: self.schema.stream(
+                    operation.query, allowed_operation_types=may_be, **given
+                ),
+                formatted=_formatted,
+                streams=self.streams,
+                token=who.token,
+            )
+        try:
+            result = await self.schema.execute(
+                operation.query, allowed_operation_types=may_be, **given
+            )
+        except InvalidOperationTypeError as error:
+            raise negotiation.wrong_way(error.operation_type) from error
+        return _response(result, wanted.json or negotiation.MediaType.JSON)
 
     async def get_context(
         self,
@@ -129,9 +183,9 @@ class GraphQLApp(asgi.GraphQL[context.Context, None]):
         del response
         who = None
         token = _token(request.headers.get("authorization"))
-        if token is not None:
-            who = await self._parts.authenticate(token)
-            if who is None and isinstance(request, requests.Request):
+        if token is not None and isinstance(request, requests.Request):
+            who = await self._authenticated(token)
+            if who is None:
                 raise extensions.unauthenticated()
         return context.Context(
             caller=who,
@@ -139,88 +193,43 @@ class GraphQLApp(asgi.GraphQL[context.Context, None]):
             event_log=self._parts.event_log,
             application=self._parts.application,
             is_introspection_open=self._parts.is_introspection_open,
+            purses=self._purses,
+            address=request.client.host if request.client else "",
+            token=token,
         )
 
     async def on_ws_connect(self, context: context.Context) -> Any:  # noqa: ANN401  as strawberry declares it
-        """Take the token that the client sent first. Raises if it is wrong."""
+        """Take the token of the first message, or of the handshake. Raises if it is wrong."""
         given = (context.connection_params or {}).get("authorization")
         if given is not None:
-            context.caller = await self._parts.authenticate(_token(str(given)) or str(given))
+            context.token = _token(str(given)) or str(given)
+        if context.token is not None:
+            context.caller = await self._authenticated(context.token)
             if context.caller is None:
                 raise ConnectionRejectionError
         return strawberry.UNSET
 
-    async def execute_single(self, *arguments: Any, **named: Any) -> ExecutionResult:  # noqa: ANN401  handed on as they are
-        """Execute an operation within its time."""
+    async def _is_valid(self, token: str) -> bool:
+        return await self._authenticated(token) is not None
+
+    async def _authenticated(self, token: str) -> caller.Caller | None:
+        """Return who it is. Raises LogUnavailableError if that takes too long."""
         try:
-            async with asyncio.timeout(limits.SECONDS):
-                return await super().execute_single(*arguments, **named)
-        except TimeoutError:
-            error = graphql.GraphQLError(
-                "This took too long: ask for less.", extensions={"code": "TIMEOUT"}
-            )
-            return ExecutionResult(data=None, errors=[error])
+            async with asyncio.timeout(self._allowed.seconds):
+                return await self._parts.authenticate(token)
+        except TimeoutError as error:
+            raise command.LogUnavailableError from error
 
-    async def parse_http_body(self, request: Any) -> GraphQLRequestData | list[GraphQLRequestData]:  # noqa: ANN401  an adapter of strawberry's
-        """Return the operation. Raises HTTPException if the request holds none."""
-        data = await super().parse_http_body(request)
-        if not isinstance(data, GraphQLRequestData):
-            return data
-        if not isinstance(data.operation_name, str | None):
-            raise HTTPException(400, "The `operationName` must be a string or null.")
-        is_get = request.method == "GET"
-        sent = request.query_params if is_get else self.parse_json(await request.get_body())
-        data.query = self.documents.text(sent)
-        return data
-
-    def should_render_graphql_ide(self, request: Any) -> bool:  # noqa: ANN401  an adapter of strawberry's
-        """Tell it that whoever names a document wants its answer."""
-        return "documentId" not in request.query_params and super().should_render_graphql_ide(
-            request
-        )
-
-    async def process_result(
-        self, request: requests.Request, result: ExecutionResult
-    ) -> GraphQLHTTPResponse:
-        """Return the response; one that was never executed has no data."""
-        response = await super().process_result(request, result)
-        if isinstance(result, PreExecutionError):
-            response.pop("data", None)  # as the specification wants it
-            request.state.status = _status(result.errors or [])
-        return response
+    def encode_json(self, data: object) -> str:
+        """Return the text of a WebSocket frame."""
+        return sharing.written(data)
 
     def decode_json(self, data: str | bytes) -> object:
-        """Return a JSON object. Raises JSONDecodeError for anything else."""
+        """Return the value of a WebSocket frame. Raises JSONDecodeError for anything else."""
         try:
-            decoded = json.loads(data)
-        except (UnicodeDecodeError, RecursionError) as error:
+            return asked.decoded(data)
+        except negotiation.RefusedRequestError as error:
             raise json.JSONDecodeError("no JSON", "", 0) from error
-        if not isinstance(decoded, dict):
-            raise json.JSONDecodeError("no JSON object", "", 0)
-        return decoded
-
-
-def _is_message(message: Mapping[str, Any]) -> bool:
-    if message.get("type") not in ("subscribe", "complete"):
-        return isinstance(message.get("type"), str)
-    if not isinstance(message.get("id"), str):
-        return False
-    if message["type"] == "complete":
-        return True
-    payload = message.get("payload")
-    return (
-        isinstance(payload, dict)
-        and isinstance(
-            payload.get("query"), str if payload.get("documentId") is None else str | None
-        )
-        and isinstance(payload.get("variables"), dict | None)
-        and isinstance(payload.get("operationName"), str | None)
-    )
-
-
-def _asks(request: requests.Request) -> bool:
-    """Tell whether a GET holds an operation."""
-    return not request.query_params.keys().isdisjoint({"query", "documentId"})
 
 
 def _token(header: str | None) -> str | None:
@@ -229,33 +238,61 @@ def _token(header: str | None) -> str | None:
     return header[len(_BEARER) :].strip()
 
 
-def _limited(receive: types.Receive) -> types.Receive:
-    """Return `receive` for a body of limited size."""
-    received = 0
-
-    async def limited() -> types.Message:
-        nonlocal received
-        message = await receive()
-        received += len(message.get("body", b""))
-        if received > limits.BODY:
-            raise _TooLargeError
-        return message
-
-    return limited
+def _response(result: ExecutionResult, media_type: negotiation.MediaType) -> responses.JSONResponse:
+    response = _json(_formatted(result), media_type)
+    if isinstance(result, PreExecutionError):
+        code, headers = _status(result.errors or [])
+        if media_type is negotiation.MediaType.RESPONSE or headers:
+            response.status_code = code
+        response.headers.update(headers)
+    return response
 
 
-def _status(errors: list[graphql.GraphQLError]) -> int:
-    codes = {(error.extensions or {}).get("code") for error in errors}
-    if "UNAUTHENTICATED" in codes:
-        return status.HTTP_401_UNAUTHORIZED
-    if codes & {"INTERNAL", "UNAVAILABLE", "TIMEOUT"}:
-        return status.HTTP_503_SERVICE_UNAVAILABLE
-    return status.HTTP_400_BAD_REQUEST
+def _formatted(result: ExecutionResult) -> Any:  # noqa: ANN401  JSON
+    """Return the answer; one that was never executed has no data."""
+    answer: Any = strawberry_http.process_result(result)
+    if isinstance(result, PreExecutionError) or result.data is None:
+        answer.pop("data", None)
+    return answer
 
 
-def _bad_request(reason: str) -> graphql.GraphQLError:
-    return graphql.GraphQLError(reason, extensions={"code": "BAD_USER_INPUT"})
+def _status(errors: list[graphql.GraphQLError]) -> tuple[int, dict[str, str]]:
+    found = {str((error.extensions or {}).get("code")): error for error in errors}
+    if "UNAUTHENTICATED" in found:
+        return status.HTTP_401_UNAUTHORIZED, {"WWW-Authenticate": "Bearer"}
+    if "RATE_LIMITED" in found:
+        seconds = (found["RATE_LIMITED"].extensions or {})["retryAfter"]
+        return status.HTTP_429_TOO_MANY_REQUESTS, {"Retry-After": str(seconds)}
+    if "INTERNAL" in found:
+        return status.HTTP_500_INTERNAL_SERVER_ERROR, {}
+    if found.keys() & {"UNAVAILABLE", "TIMEOUT"}:
+        return status.HTTP_503_SERVICE_UNAVAILABLE, {}
+    return status.HTTP_400_BAD_REQUEST, {}
 
 
-def _refused(code: int, error: graphql.GraphQLError) -> responses.JSONResponse:
-    return responses.JSONResponse({"errors": [error.formatted]}, status_code=code)
+def _not_taken(
+    error: negotiation.RefusedRequestError,
+    media_type: negotiation.MediaType = negotiation.MediaType.JSON,
+) -> responses.JSONResponse:
+    code = _BODIES.get(error.code, "BAD_USER_INPUT")
+    response = _refused(error.code, _error(error.message, code), media_type)
+    response.headers.update(error.headers)
+    return response
+
+
+def _error(message: str, code: str) -> graphql.GraphQLError:
+    return graphql.GraphQLError(message, extensions={"code": code})
+
+
+def _refused(
+    code: int,
+    error: graphql.GraphQLError,
+    media_type: negotiation.MediaType = negotiation.MediaType.JSON,
+) -> responses.JSONResponse:
+    response = _json({"errors": [error.formatted]}, media_type)
+    response.status_code = code
+    return response
+
+
+def _json(answer: object, media_type: negotiation.MediaType) -> responses.JSONResponse:
+    return responses.JSONResponse(answer, media_type=media_type.value)

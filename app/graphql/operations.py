@@ -18,6 +18,8 @@ class Operation(dict[str, Any]):
     def __init__(self, *, text: str, name: str | None) -> None:
         super().__init__()
         self.key = (text, name)
+        self.given = ""
+        """The variables as they came, as one text."""
         self.variables = execution_values.VariableValues(sources={}, coerced={})
 
 
@@ -48,6 +50,13 @@ def root_target(
         selections=(operation.selection_set,),
         fragments=fragments,
     )
+
+
+def all_of(document: graphql.DocumentNode) -> list[graphql.OperationDefinitionNode]:
+    """Return the operations of a document."""
+    return [
+        each for each in document.definitions if isinstance(each, graphql.OperationDefinitionNode)
+    ]
 
 
 def fragments_of(document: graphql.DocumentNode) -> dict[str, graphql.FragmentDefinitionNode]:

@@ -5,20 +5,24 @@ import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
+from uuid import UUID
 
 import graphql
 import psycopg_pool
 from psycopg import rows as row_factories
 
 from app.eventlog import connections, log
-from app.graphql import plan_facts, rows
+from app.graphql import plan_facts, rows, sharing
 from app.graphql.compiler import binding, moments, plans
 from projections import projection, service_instances
 
 _SECONDS = 5.0
 _PATIENCE = 1.0  # for the server to answer the request to stop
 _PAGE = 500
+_SHARED = 512  # answers of subscriptions
+_PLACES = 100_000  # service instances
+_ENVIRONMENT = "SELECT environment_id FROM read.service_instances WHERE id = %s"
 _PROJECTION = service_instances.ServiceInstances()
 
 _FUNCTIONS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
@@ -48,6 +52,9 @@ class Reader:
         self._log = event_log
         self._plans = plans.Plans(schema=schema)
         self._seconds = seconds
+        self.shared = sharing.Once(remembered=_SHARED)
+        """What subscriptions read of the last events."""
+        self.places = Places(self._connections)
 
     async def read(self, *, target: plans.Target, bound: binding.Binding) -> rows.Row:
         """Return what the target selects.
@@ -94,6 +101,29 @@ class Reader:
                     row = _PROJECTION.fold(row, each, key)
             after = recorded[-1].position
         return _json(row)
+
+
+class Places:
+    """The environments of service instances: they belong to them for ever."""
+
+    def __init__(self, connections: connections.Connections) -> None:
+        self._connections = connections
+        self._found = sharing.Once(remembered=_PLACES)
+
+    def known(self, service_instance_id: UUID) -> UUID | None:
+        """Return the environment, if it was asked for before."""
+        found: UUID | None = self._found.known(service_instance_id)
+        return found
+
+    async def environment_of(self, service_instance_id: UUID) -> UUID | None:
+        """Return the environment."""
+
+        async def work(connection: connections.Connection) -> UUID | None:
+            async with connection.cursor(row_factory=row_factories.scalar_row) as cursor:
+                await cursor.execute(_ENVIRONMENT, [service_instance_id])
+                return cast("UUID | None", await cursor.fetchone())
+
+        return await self._found.get(service_instance_id, lambda: self._connections.run(work))
 
 
 def _has_happened(recorded: projection.RecordedEvent, at: Mapping[str, Any]) -> bool:

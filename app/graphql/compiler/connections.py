@@ -10,10 +10,10 @@ from typing import Literal, LiteralString, cast
 import graphql
 from psycopg import sql
 
+from app.graphql import limits
 from app.graphql.compiler import binding, compiling, cursors, filtering, selection, sources
 from app.graphql.compiler.compiling import Compiler
 
-LARGEST_PAGE = 100
 DEFAULT_PAGE = 50
 
 
@@ -62,10 +62,11 @@ class _Paging:
             "graphql.GraphQLObjectType",
             graphql.get_named_type(self.type.fields["nodes"].type),
         )
-        self.page = cast("Page", compiler.ask(lambda bound: _page(field, bound)))
+        largest = limits.of(compiler.schema).page
+        self.page = cast("Page", compiler.ask(lambda bound: _page(field, bound, largest)))
         self.order = self._order()
         self.filters = filtering.asked(connection.filters, field=field, compiler=compiler)
-        self.limit = compiler.parameter(lambda bound: _limit(field, bound))
+        self.limit = compiler.parameter(lambda bound: _limit(field, bound, largest))
         self.row = compiler.alias()
 
     def expression(self) -> sql.Composable:
@@ -235,15 +236,15 @@ def _order_name(field: selection.Field, bound: binding.Binding) -> str | None:
     return None if order is None else str(order.value)
 
 
-def _page(field: selection.Field, bound: binding.Binding) -> Page:
+def _page(field: selection.Field, bound: binding.Binding, largest: int) -> Page:
     arguments = field.arguments(bound)
     for name in ("first", "last"):
         size = arguments.get(name)
-        if size is not None and not 1 <= size <= LARGEST_PAGE:
-            raise binding.bad_input(
-                f"`{name}` is {size}; it must be between 1 and {LARGEST_PAGE}.",
-                node=field.nodes[0],
-            )
+        if size is not None and not 1 <= size <= largest:
+            message = f"`{name}` is {size}; it must be between 1 and {largest}."
+            if size > largest:
+                raise limits.exceeded(message, node=field.nodes[0])
+            raise binding.bad_input(message, node=field.nodes[0])
     if arguments.get("first") is not None and arguments.get("last") is not None:
         raise binding.bad_input(
             "Give `first` or `last`, not both.",
@@ -256,6 +257,6 @@ def _page(field: selection.Field, bound: binding.Binding) -> Page:
     )
 
 
-def _limit(field: selection.Field, bound: binding.Binding) -> int:
+def _limit(field: selection.Field, bound: binding.Binding, largest: int) -> int:
     arguments = field.arguments(bound)
-    return arguments.get("first") or arguments.get("last") or DEFAULT_PAGE
+    return arguments.get("first") or arguments.get("last") or min(DEFAULT_PAGE, largest)

@@ -30,12 +30,22 @@ async def _service_instance_changes(
         strawberry.ID, strawberry.argument(description="The id of the environment.")
     ],
 ) -> AsyncIterator[ServiceInstance]:
-    if identifiers.uuid_of(environment, type_name="Environment") is None:
+    place = identifiers.uuid_of(environment, type_name="Environment")
+    if place is None:
         return
-    async with _followed(info, after=await info.context.event_log.head()) as recorded:
+    places = info.context.reader.places
+
+    def may_be_here(recorded: projection.RecordedEvent) -> bool:
+        service = recorded.event.originator_id
+        return isinstance(recorded.event, events.ServiceEvent) and (
+            places.known(service) in (place, None)
+        )
+
+    async with _followed(info, await info.context.event_log.head(), may_be_here) as recorded:
         async for each in recorded:
-            if isinstance(each.event, events.ServiceEvent):
-                answer = await following.read(info, each.event.originator_id)
+            service = each.event.originator_id
+            if await places.environment_of(service) == place:
+                answer = await following.read(info, service, at=each.position)
                 if answer is not None:
                     yield answer
 
@@ -49,16 +59,19 @@ async def _deployment_changes(
     wanted = identifiers.uuid_of(id, type_name="Deployment")
     if wanted is None:
         return
-    async with _followed(info, after=await info.context.event_log.head()) as recorded:
-        now = await following.read(info, wanted)
+
+    def is_wanted(recorded: projection.RecordedEvent) -> bool:
+        return recorded.event.originator_id == wanted
+
+    async with _followed(info, await info.context.event_log.head(), is_wanted) as recorded:
+        now = await following.read(info, wanted, at=await info.context.event_log.head())
         if now is None:
             return
         yield now
         async for each in recorded:
-            if each.event.originator_id == wanted:
-                answer = await following.read(info, wanted)
-                if answer is not None:
-                    yield answer
+            answer = await following.read(info, wanted, at=each.position)
+            if answer is not None:
+                yield answer
 
 
 async def _audit_events(
@@ -74,18 +87,17 @@ async def _audit_events(
 ) -> AsyncIterator[AuditEvent]:
     start = after if isinstance(after, int) else await info.context.event_log.head()
     wanted = following.Wanted.of(filter or None)
-    async with _followed(info, after=start) as recorded:
+    async with _followed(info, start, wanted.may_be) as recorded:
         async for each in recorded:
-            if wanted.may_be(each):
-                answer = await following.read(info, each.position)
-                if answer is not None:
-                    yield answer
+            answer = await following.read(info, each.position, at=each.position)
+            if answer is not None:
+                yield answer
 
 
 def _followed(
-    info: context.Info, *, after: int
+    info: context.Info, after: int, wanted: Callable[[projection.RecordedEvent], bool]
 ) -> "contextlib.aclosing[AsyncGenerator[projection.RecordedEvent, None]]":
-    events_ = info.context.event_log.follow(after=after)
+    events_ = info.context.event_log.follow(after=after, wanted=wanted)
     return contextlib.aclosing(cast("AsyncGenerator[projection.RecordedEvent, None]", events_))
 
 

@@ -2,11 +2,13 @@ import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx
 import psycopg_pool
 import pytest
 
 from app import asgi, bootstrap, settings
 from app import database as databases
+from app.access import tokens
 from app.application import request
 from app.graphql import reading
 from tests.app.graphql.asking import COUNTED, Api, CountingCursor, Shop
@@ -62,3 +64,19 @@ async def shop(api: Api) -> Shop:
         database=services["DATABASE"],
         storage=services["STORAGE"],
     )
+
+
+@pytest.fixture
+async def token(api: Api) -> str:
+    async with api.parts.pool.connection() as connection:
+        return await tokens.create(connection=connection, subject="ada", name="Ada")
+
+
+@pytest.fixture
+async def client(api: Api, token: str) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(asgi.create(api.parts)),
+        base_url="http://servicebook",
+        headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
+    ) as client:
+        yield client

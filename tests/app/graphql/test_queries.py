@@ -1,5 +1,9 @@
+import dataclasses
+
 import pytest
 
+from app import asgi
+from app.graphql import limits
 from tests.app.graphql.asking import Api, Shop
 
 pytestmark = pytest.mark.anyio
@@ -222,6 +226,7 @@ async def test_skip_and_include_decide_what_is_read(api: Api, shop: Shop) -> Non
 
 async def test_object_with_more_keys_than_a_function_takes(api: Api, shop: Shop) -> None:
     aliases = " ".join(f"a{number}: prefix" for number in range(120))
+    api = dataclasses.replace(api, schema=asgi._schema(limits.Limits(aliases=120)))
 
     data = await api.ask(
         f"query ($id: ID!) {{ serviceInstance(id: $id) {{ {aliases} }} }}", id=shop.id("database")

@@ -1,0 +1,122 @@
+"""The operation that a request holds."""
+
+import asyncio
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from starlette import requests, status, types
+
+from app.graphql import limits, negotiation, trusted
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """An operation as a client sent it."""
+
+    query: str
+    variables: Mapping[str, Any] | None
+    operation_name: str | None
+
+
+def holds_one(request: requests.Request) -> bool:
+    """Tell whether the address of a GET holds an operation."""
+    return not request.query_params.keys().isdisjoint({"query", "documentId"})
+
+
+async def read(
+    request: requests.Request, *, documents: trusted.Documents, allowed: limits.Limits
+) -> Asked:
+    """Return the operation. Raises RefusedRequestError (400, 408, 413), DocumentRefusedError."""
+    if request.method == "GET":
+        given = request.query_params
+        parameters: dict[str, Any] = dict(given)
+        for name in ("variables", "extensions"):
+            if name in given:
+                parameters[name] = decoded(given[name]) if given[name] else None
+        return _asked(parameters, documents)
+    parameters = decoded(await _body(request, allowed))
+    if not isinstance(parameters, dict):
+        raise _malformed("The body must be a JSON object.")
+    return _asked(parameters, documents)
+
+
+def decoded(text: str | bytes) -> Any:  # noqa: ANN401  any JSON
+    """Return the value of a JSON text. Raises RefusedRequestError for anything else."""
+    try:
+        if isinstance(text, bytes):
+            text = text.decode()
+        return json.loads(text, parse_constant=_no_number, parse_float=_number)
+    except (ValueError, RecursionError) as error:
+        raise _malformed("This is no JSON.") from error
+
+
+def limited(receive: types.Receive, *, most: int) -> types.Receive:
+    """Return `receive` for a body of limited size, counted while it comes in."""
+    received = 0
+
+    async def receive_limited() -> types.Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > most:
+            raise _too_large(most)
+        return message
+
+    return receive_limited
+
+
+async def _body(request: requests.Request, allowed: limits.Limits) -> bytes:
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced[:20]) > allowed.body:
+        raise _too_large(allowed.body)
+    try:
+        async with asyncio.timeout(allowed.seconds):
+            return await request.body()
+    except TimeoutError as error:
+        raise negotiation.RefusedRequestError(
+            status.HTTP_408_REQUEST_TIMEOUT,
+            f"The request did not come in within {allowed.seconds:g} seconds.",
+            Connection="close",
+        ) from error
+    except requests.ClientDisconnect as error:
+        raise _malformed("The request broke off.") from error
+
+
+def _asked(parameters: Mapping[str, Any], documents: trusted.Documents) -> Asked:
+    query = documents.text(parameters)
+    variables = parameters.get("variables")
+    name = parameters.get("operationName")
+    if not isinstance(query, str) or not query.strip():
+        raise _malformed("`query` must be a text with an operation in it.")
+    if not isinstance(variables, dict | None):
+        raise _malformed("`variables` must be an object or null.")
+    if not isinstance(name, str | None):
+        raise _malformed("`operationName` must be a string or null.")
+    if not isinstance(parameters.get("extensions"), dict | None):
+        raise _malformed("`extensions` must be an object or null.")
+    return Asked(query=query, variables=variables, operation_name=name)
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    if str(number) in ("inf", "-inf"):
+        raise ValueError(f"{text} is too large")
+    return number
+
+
+def _malformed(message: str) -> negotiation.RefusedRequestError:
+    return negotiation.RefusedRequestError(status.HTTP_400_BAD_REQUEST, message)
+
+
+def _too_large(most: int) -> negotiation.RefusedRequestError:
+    return negotiation.RefusedRequestError(
+        status.HTTP_413_CONTENT_TOO_LARGE,
+        f"The request is larger than {most} bytes.",
+        Connection="close",
+    )

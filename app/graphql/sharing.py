@@ -1,0 +1,101 @@
+"""What is told to many is read, executed and written once.
+
+Subscriptions that ask the same, by the same token, are told the same of an event.
+"""
+
+import asyncio
+import collections
+import json
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Any, TypeVar, cast
+
+import graphql
+from graphql.pyutils import AwaitableOrValue
+from strawberry.schema import schema as strawberry_schema
+
+_T = TypeVar("_T")
+
+
+class Once:
+    """Remembers the last results; those who want one under way wait for it together."""
+
+    def __init__(self, *, remembered: int) -> None:
+        self._most = remembered
+        self._found: collections.OrderedDict[Hashable, asyncio.Task[Any]] = (
+            collections.OrderedDict()
+        )
+
+    async def get(self, key: Hashable, find: Callable[[], Awaitable[_T]]) -> _T:
+        """Return the result; errors are not remembered."""
+        task = self._found.get(key)
+        if task is None:
+            task = self._found[key] = asyncio.create_task(_found(find))
+            task.add_done_callback(lambda done: self._forget(key, done))
+            if len(self._found) > self._most:
+                self._found.popitem(last=False)
+        if task.done():
+            return cast("_T", task.result())
+        # Who asked first may leave: the others still wait.
+        result: _T = await asyncio.shield(task)
+        return result
+
+    def known(self, key: Hashable) -> Any:  # noqa: ANN401  whatever was found
+        """Return what was found; None if nothing was, so far."""
+        task = self._found.get(key)
+        return task.result() if task is not None and task.done() else None
+
+    def _forget(self, key: Hashable, task: asyncio.Task[Any]) -> None:
+        is_useless = task.cancelled() or task.exception() is not None
+        if is_useless and self._found.get(key) is task:
+            del self._found[key]
+
+
+class Told(dict[str, Any]):
+    """A row that a subscription tells; knows the result that was made of it."""
+
+    result: graphql.ExecutionResult | None = None
+
+
+class Data(dict[str, Any]):
+    """The data of a result; knows its text."""
+
+    _text: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The data as JSON."""
+        if self._text is None:
+            self._text = json.dumps(self, separators=(",", ":"))
+        return self._text
+
+
+class Executor(strawberry_schema.StrawberryGraphQLCoreExecutionContext):
+    """Executes the same event of the same operation once."""
+
+    def execute_operation(self, serially: bool | None = None) -> AwaitableOrValue[Any]:  # noqa: FBT001  as graphql-core declares it
+        """Return the result, the known one if there is one."""
+        told = self.root_value
+        if not isinstance(told, Told):
+            return super().execute_operation(serially)
+        if told.result is None:
+            result = super().execute_operation(serially)
+            if not isinstance(result, graphql.ExecutionResult):
+                return result
+            if result.data is not None:
+                result.data = Data(result.data)
+            told.result = result
+        return told.result
+
+
+def written(value: Any) -> str:  # noqa: ANN401  any JSON
+    """Return a value as JSON, with what was written before put in as it is."""
+    if isinstance(value, Data):
+        return value.text
+    if isinstance(value, dict) and ("payload" in value or "data" in value):
+        parts = (f"{json.dumps(key)}:{written(item)}" for key, item in value.items())
+        return "{" + ",".join(parts) + "}"
+    return json.dumps(value, separators=(",", ":"))
+
+
+async def _found(find: Callable[[], Awaitable[_T]]) -> _T:
+    return await find()

@@ -1,0 +1,128 @@
+"""The streams that are open in this process, and what ends them from this side.
+
+A stream is a WebSocket connection, or one subscription over Server-Sent Events.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+import enum
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any, TypeVar
+
+from app import cancellation
+from app.eventlog import command
+
+_T = TypeVar("_T")
+_logger = logging.getLogger(__name__)
+
+
+class End(enum.Enum):
+    """Why a stream ends."""
+
+    STOPPING = "stopping"
+    """This process stops; another one, or the next, goes on."""
+    EXPIRED = "expired"
+    """The token is valid no more."""
+    GONE = "gone"
+    """The client is not there any more."""
+
+
+@dataclasses.dataclass(eq=False)
+class Stream:
+    """A stream that is open; `ended` tells that it shall not be for long."""
+
+    token: str | None
+    ended: asyncio.Future[End]
+
+    def end(self, why: End) -> None:
+        """End it, unless it ends already."""
+        if not self.ended.done():
+            self.ended.set_result(why)
+
+
+class Streams:
+    """Knows the open streams; looks again at intervals whether their tokens are valid."""
+
+    def __init__(
+        self, *, is_valid: Callable[[str], Awaitable[bool]], seconds_between_checks: float
+    ) -> None:
+        self._is_valid = is_valid
+        self._seconds = seconds_between_checks
+        self._open: set[Stream] = set()
+        self._checking: asyncio.Task[None] | None = None
+        self._is_stopping = False
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    @contextlib.contextmanager
+    def open(self, *, token: str | None) -> Iterator[Stream]:
+        """Hold a stream of whoever sent the token."""
+        stream = Stream(token=token, ended=asyncio.get_running_loop().create_future())
+        if self._is_stopping:
+            stream.end(End.STOPPING)
+        self._open.add(stream)
+        if self._checking is None:
+            self._checking = asyncio.create_task(self._check())
+        try:
+            yield stream
+        finally:
+            self._open.discard(stream)
+            if not self._open and self._checking is not None:
+                self._checking.cancel()
+                self._checking = None
+
+    def stop(self) -> None:
+        """End all streams, and those that open from now on."""
+        self._is_stopping = True
+        for stream in self._open:
+            stream.end(End.STOPPING)
+
+    async def _check(self) -> None:
+        """Ask for each token once, however many streams it has opened."""
+        while True:
+            await asyncio.sleep(self._seconds)
+            for token in {stream.token for stream in self._open} - {None}:
+                if await self._is_over(token):
+                    for stream in self._open:
+                        if stream.token == token:
+                            stream.end(End.EXPIRED)
+
+    async def _is_over(self, token: str | None) -> bool:
+        try:
+            return token is not None and not await self._is_valid(token)
+        except command.LogUnavailableError:
+            return False  # nobody can tell now; the next time
+        except Exception:
+            _logger.exception("cannot look at a token")
+            return False
+
+
+async def until_ended(
+    source: AsyncGenerator[_T, None], *, stream: Stream, seconds: float
+) -> AsyncIterator[_T | None]:
+    """Yield what the source yields, None after so many seconds of silence, until the end."""
+    pending: asyncio.Task[_T] | None = None
+    try:
+        while not stream.ended.done():
+            pending = pending or asyncio.create_task(_next(source))
+            either: set[asyncio.Future[Any]] = {pending, stream.ended}
+            await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            if pending.done():
+                result, pending = pending, None
+                try:
+                    yield result.result()
+                except StopAsyncIteration:
+                    return
+            elif not stream.ended.done():
+                yield None
+    finally:
+        if pending is not None:
+            await cancellation.end(pending)
+        await source.aclose()
+
+
+async def _next(source: AsyncGenerator[_T, None]) -> _T:
+    return await anext(source)
