@@ -10,7 +10,7 @@ EXPLORER := app/graphiql/build_hook.py $(wildcard app/graphiql/web/*)
 MAKEFLAGS += -j2 # the explorer is built while the dependencies are installed
 
 .DELETE_ON_ERROR:
-.PHONY: run test check format lock graphiql clean
+.PHONY: run test check bench format lock graphiql schemathesis clean
 
 # exec, so that Ctrl-C and SIGTERM reach the server itself.
 run: .venv/installed
@@ -25,6 +25,13 @@ check: .venv/tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Figures of what a process carries; a minute or two, alone on the machine.
+bench: .venv/tests
+	$(BIN)/python -m tests.benchmarks.subscriptions
+
+# In an environment of its own: it holds graphql-core back. The tests use it where it is.
+schemathesis: .venv/schemathesis/installed
+
 format: .venv/tests
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
@@ -36,6 +43,7 @@ lock: .venv/installed
 	$(LOCK) pyproject.toml --extra build --output-file requirements.lock
 	$(LOCK) pyproject.toml --extra test --constraint requirements.lock --output-file tests/requirements.lock
 	$(LOCK) tests/clients/requirements.txt --output-file tests/clients/requirements.lock
+	$(LOCK) tests/edge/schemathesis.in --output-file tests/edge/schemathesis.lock
 
 # The explorer, where it could not be built during the installation.
 graphiql: .venv/installed
@@ -53,6 +61,11 @@ clean:
 .venv/tests: .venv/installed tests/requirements.lock
 	@echo "Installing what the tests need (once, about 10 seconds)"
 	@$(PIP) install --quiet --require-hashes --requirement tests/requirements.lock
+	@touch $@
+
+.venv/schemathesis/installed: tests/edge/schemathesis.lock | .venv/bin/pip
+	@$(PYTHON) -m venv --clear .venv/schemathesis
+	@.venv/schemathesis/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes --requirement $<
 	@touch $@
 
 .venv/dependencies: requirements.lock | .venv/bin/pip
