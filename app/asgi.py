@@ -11,7 +11,6 @@ from starlette.routing import Route, WebSocketRoute
 
 from app import answers, bootstrap, callbacks
 from app import settings as configuration
-from app.access import caller, tokens
 from app.eventlog import command
 from app.graphiql import serving
 from app.graphql import http, limits, mutations, reading, trusted
@@ -27,10 +26,6 @@ def create(parts: bootstrap.Parts) -> Starlette:
         is_exclusive=settings.only_trusted_documents,
         schema=schema._schema,  # noqa: SLF001  strawberry offers no other way
     )
-
-    async def authenticate(token: str) -> caller.Caller | None:
-        async with parts.pool.connection() as connection:
-            return await tokens.authenticate(connection=connection, token=token)
 
     async def ready(_request: Request) -> Response:
         """Tell whether commands and queries can be answered now."""
@@ -50,7 +45,7 @@ def create(parts: bootstrap.Parts) -> Starlette:
             ),
             event_log=parts.event_log,
             application=parts.application,
-            authenticate=authenticate,
+            authenticate=parts.sign_in.authenticate,
             documents=documents,
             is_introspection_open=settings.introspection,
             conduct=http.Conduct(

@@ -27,6 +27,7 @@ from app import (
 from app import brokers as broker_parts
 from app import catalogue as catalogues
 from app import settings as configuration
+from app.access import issuer_keys, oidc, sign_in
 from app.application import choices
 from app.eventlog import log, rebuild
 from app.providers import contract, postgres, rabbitmq, s3
@@ -52,6 +53,7 @@ class Parts:
     vault: secrets.Vault
     application: application.Application
     queue: procrastinate.App
+    sign_in: sign_in.SignIn
 
 
 @contextlib.asynccontextmanager
@@ -84,6 +86,7 @@ async def assembled(
         vault = secrets.Vault(pool=pool, keys=keys)
         agreements = exchange.VaultExchange(vault=vault, public_url=settings.own_url)
         use_cases = application.create(
+            pool=pool,
             event_log=event_log,
             catalogue=catalogue,
             providers=providers,
@@ -125,6 +128,7 @@ async def assembled(
             vault=vault,
             application=use_cases,
             queue=tasks,
+            sign_in=await stack.enter_async_context(_sign_in(settings, pool)),
         )
 
 
@@ -139,6 +143,22 @@ async def prepare(*, conninfo: str, progress: Progress) -> None:
         )
     if rebuilt:
         progress(f"Built the read models: {len(rebuilt)} tables")
+
+
+@contextlib.asynccontextmanager
+async def token_commands(*, conninfo: str) -> AsyncIterator[application.Tokens]:
+    """Put together what makes and ends API tokens, without the rest of the program."""
+    async with (
+        psycopg_pool.AsyncConnectionPool(
+            conninfo, min_size=1, kwargs={"autocommit": True}, open=False
+        ) as pool,
+        _event_log(pool) as event_log,
+    ):
+        yield application.Tokens(
+            event_log=event_log,
+            admission=application.Admission(pool=pool, is_beta_over=False),
+            pool=pool,
+        )
 
 
 async def rebuild_read_models(*, conninfo: str, progress: rebuild.Progress) -> None:
@@ -213,11 +233,33 @@ def _providers(
     return providers
 
 
+@contextlib.asynccontextmanager
+async def _sign_in(
+    settings: configuration.Settings, pool: psycopg_pool.AsyncConnectionPool[Any]
+) -> AsyncIterator[sign_in.SignIn]:
+    provider = None
+    if settings.oidc_issuer is not None and settings.oidc_audience is not None:
+        provider = oidc.Provider(
+            terms=oidc.Terms(
+                issuer=settings.oidc_issuer,
+                audience=settings.oidc_audience,
+                roles_claim=settings.oidc_roles_claim,
+            ),
+            keys=issuer_keys.IssuerKeys(issuer=settings.oidc_issuer),
+        )
+    made = sign_in.SignIn(pool=pool, provider=provider, is_beta_over=settings.beta_ended)
+    try:
+        yield made
+    finally:
+        await made.aclose()
+
+
 def _terms(settings: configuration.Settings) -> application.Terms:
     return application.Terms(
         operation_timeout=timedelta(seconds=settings.operation_timeout),
         deployment_timeout=timedelta(seconds=settings.deployment_timeout),
         removal_grace=timedelta(seconds=settings.removal_grace),
+        is_beta_over=settings.beta_ended,
     )
 
 

@@ -10,6 +10,7 @@ Each fetch is an event of the deployment. 401: not the token. 410: the deploymen
 409: it ended in another way.
 """
 
+import logging
 from collections.abc import Awaitable, Callable
 from uuid import UUID
 
@@ -23,6 +24,7 @@ from app.eventlog import command
 from app.graphql import identifiers
 
 _LONGEST_BODY = 262_144  # bytes
+_logger = logging.getLogger(__name__)
 _UNSEEN = {"cache-control": "no-store"}
 
 Answer = Callable[[Request], Awaitable[Response]]
@@ -80,6 +82,9 @@ def _guarded(answer: Answer) -> Answer:
         try:
             return await answer(request)
         except receivers.NotAdmittedError:
+            _logger.warning(
+                "refused a receiver of %.100r: a wrong token", request.path_params["id"]
+            )
             return _refusal(401, "this is not the token of that deployment")
         except receivers.ReleaseOverError:
             return _refusal(409 if request.method == "POST" else 410, "the deployment ended")

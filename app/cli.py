@@ -7,7 +7,6 @@ from datetime import UTC
 from typing import Any
 
 import click
-import psycopg
 
 from app import (
     asgi,
@@ -20,9 +19,9 @@ from app import (
     migrations,
     object_storage,
     processes,
+    token_commands,
 )
 from app import settings as configuration
-from app.access import tokens
 from app.graphql import trusted
 from app.work import overview
 
@@ -153,25 +152,7 @@ def migrate() -> None:
     _say("The schema is up to date")
 
 
-@main.group()
-def token() -> None:
-    """Manage API tokens."""
-
-
-@token.command()
-@click.option("--name", required=True, help="What the token is for.")
-@click.option("--subject", required=True, help="Whom it speaks for, as the history shall say.")
-def create(name: str, subject: str) -> None:
-    """Make an administrator's token and print it; it is shown only this once."""
-    with database.available(settings=configuration.load(), progress=_say) as found:
-        asyncio.run(migrations.migrate(conninfo=found.ledger_dsn))
-        made = asyncio.run(_create_token(found.ledger_dsn, name, subject))
-    click.echo(made)
-
-
-async def _create_token(dsn: str, name: str, subject: str) -> str:
-    async with await psycopg.AsyncConnection.connect(dsn) as connection:
-        return await tokens.create(connection=connection, subject=subject, name=name)
+main.add_command(token_commands.token)
 
 
 def _say(message: str) -> None:

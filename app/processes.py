@@ -14,13 +14,16 @@ import uvicorn
 
 from app import asgi, bootstrap, database, object_storage
 from app import settings as configuration
-from app.access import tokens
+from app.access import caller
+from app.application import request, tokens
 from app.graphql import streams as open_streams
 from app.work import worker
 
 Say = Callable[[str], None]
 _Assembled: TypeAlias = contextlib.AbstractAsyncContextManager[bootstrap.Parts]
 
+_ADMINISTRATOR = "admin"
+_ACTOR = "command line"
 _DRAIN = 1  # seconds that open requests get to end
 _SILENT_PEER = 30_000  # milliseconds
 
@@ -166,15 +169,31 @@ async def _invitation(parts: bootstrap.Parts, listener: socket.socket) -> str:
 async def _first_token(parts: bootstrap.Parts) -> str:
     """Return the administrator's token of this local run; made once, kept in a private file."""
     file = parts.settings.token_file
-    async with parts.pool.connection() as connection:
-        if file.exists():
-            known = file.read_text("ascii").strip()
-            if await tokens.authenticate(connection=connection, token=known):
-                return known
-        token = await tokens.create(connection=connection, subject="admin", name="first token")
+    if file.exists():
+        known = file.read_text("ascii").strip()
+        if await parts.sign_in.authenticate(known):
+            return known
+    token = await _administrator(parts)
     file.unlink(missing_ok=True)
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as private:
         private.write(token + "\n")
+    return token
+
+
+async def _administrator(parts: bootstrap.Parts) -> str:
+    """Make a token that may do everything; its subject joins the Beta, unless it left."""
+    use_cases = parts.application
+    if not await use_cases.people.is_known(subject=_ADMINISTRATOR):
+        joining = request.Request(actor=_ADMINISTRATOR, name="join_beta")
+        await use_cases.people.join_beta(request=joining, subject=_ADMINISTRATOR)
+    _, token, _ = await use_cases.tokens.create(
+        request=request.Request(actor=_ACTOR, name="create_token"),
+        wanted=tokens.Wanted(
+            subject=_ADMINISTRATOR, name="first token", roles=frozenset({caller.Role.OPERATOR})
+        ),
+    )
+    if token is None:
+        raise RuntimeError("a new token is told")
     return token
 
 

@@ -273,6 +273,30 @@ class Settings:
             "How often the tokens of open streams are looked at again.", unit="seconds"
         ),
     )
+    beta_ended: bool = field(
+        default=False,
+        metadata=_about(
+            "Whether everybody may use what is in Beta, without signing up: true or false."
+        ),
+    )
+    oidc_issuer: _Url | None = field(
+        default=None,
+        metadata=_about(
+            "URL of the OpenID provider whose tokens are taken beside API tokens, exactly as its"
+            " tokens name it; its keys are found by its configuration.",
+        ),
+    )
+    oidc_audience: str | None = field(
+        default=None,
+        metadata=_about("What its tokens must be meant for: the name of this API there."),
+    )
+    oidc_roles_claim: str = field(
+        default="roles",
+        metadata=_about(
+            "The claim of its tokens that may hold OPERATOR or AUDITOR; roles in projects come"
+            " from memberships.",
+        ),
+    )
     introspection: bool = field(
         default=True,
         metadata=_about(
@@ -347,6 +371,8 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
             "SERVICEBOOK_ONLY_TRUSTED_DOCUMENTS needs SERVICEBOOK_TRUSTED_DOCUMENTS,"
             " which is not set"
         )
+    if (values.get("oidc_issuer") is None) != (values.get("oidc_audience") is None):
+        problems.append("SERVICEBOOK_OIDC_ISSUER and SERVICEBOOK_OIDC_AUDIENCE go together")
     if problems:
         raise SettingsError(tuple(problems))
     return Settings(**values)

@@ -10,6 +10,8 @@
 `service_instance`    aggregate: the commands of a service instance and the results of its provider
 `environment`         aggregate: prefixes, variable names, the running revision and deployment
 `project`             aggregate: members, subscription, units in use
+`person`              aggregate: what a person signed up for
+`api_token`           aggregate: whom a token speaks for, and its end
 `deployment`          aggregate: one deployment, from its snapshot to its end
 `deployment_plan`     what a deployment would do, as a pure function
 

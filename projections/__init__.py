@@ -3,6 +3,8 @@
     projection           what a read model is
     projects             projects by name
     members              who may do what in a project
+    people               who signed up for what
+    api_tokens           API tokens and how far they reach
     subscriptions        the units of each offering that a project has and uses
     environments         environments, their deployer, what runs in them now
     revisions            the variables of every configuration that ever ran
@@ -17,10 +19,12 @@ them anew from the log. A fold reads an event and a row, nothing else, so that a
 moment of the past is the same fold, stopped there.
 """
 
+from projections.api_tokens import ApiTokens
 from projections.deployments import Deployments
 from projections.environments import Environments
 from projections.lifecycle_history import LifecycleHistory
 from projections.members import Members
+from projections.people import People
 from projections.projection import Journal, Projection
 from projections.projects import Projects
 from projections.revisions import Revisions
@@ -32,6 +36,8 @@ _SERVICE_INSTANCES = ServiceInstances()
 PROJECTIONS: tuple[Projection, ...] = (
     Projects(),
     Members(),
+    People(),
+    ApiTokens(),
     Subscriptions(),
     Environments(),
     Revisions(),

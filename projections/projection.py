@@ -28,6 +28,7 @@ class RecordedEvent:
     causation_id: UUID | None
     reason: str | None
     recorded_at: datetime
+    traceparent: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,22 +1,59 @@
-"""The caller of a request and what it may do."""
+"""The caller of a request, and how far its token reaches."""
 
 import dataclasses
 import enum
-import uuid
+from uuid import UUID
+
+SYSTEM_ACTORS = frozenset({"servicebook", "receiver of the webhook", "command line"})
+"""Who acts when no caller does; no token may speak for these."""
+
+_LONGEST_SUBJECT = 255
 
 
 class Role(enum.Enum):
-    """What a caller may do beyond its own projects."""
+    """What a caller may do, in a project or on the whole platform."""
 
-    OPERATOR = "operator"
-    """Administers everything."""
+    VIEWER = "VIEWER"
+    DEVELOPER = "DEVELOPER"
+    MANAGER = "MANAGER"
+    OPERATOR = "OPERATOR"
+    AUDITOR = "AUDITOR"
+
+
+PROJECT_ROLES = (Role.VIEWER, Role.DEVELOPER, Role.MANAGER)
+"""Roles in a project, each with what the one before it may do."""
+
+PLATFORM_ROLES = frozenset({Role.OPERATOR, Role.AUDITOR})
+"""Roles in all projects, and beyond them."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Caller:
-    """Whoever a token speaks for."""
+    """Whoever a token speaks for.
+
+    A project role among `roles` is what the token has in its `projects`, whether its subject is
+    a member or not. Without one, it has what its subject's memberships give: in its `projects`
+    only, if there are any.
+    """
 
     subject: str
-    name: str
-    token_id: uuid.UUID
-    roles: frozenset[Role]
+    name: str | None
+    token_id: str
+    roles: frozenset[Role] = frozenset()
+    projects: frozenset[UUID] = frozenset()
+    is_in_beta: bool = False
+    """Had the subject signed up for Beta features when it signed in?"""
+
+    @property
+    def granted_role(self) -> Role | None:
+        """The project role that the token itself brings along."""
+        return next((role for role in reversed(PROJECT_ROLES) if role in self.roles), None)
+
+
+def is_subject(text: str) -> bool:
+    """Can a token speak for a subject of this name?
+
+    Not for those who act for the program itself: what the history tells must be true.
+    """
+    is_plain = text.isprintable() and text == text.strip()
+    return is_plain and 0 < len(text) <= _LONGEST_SUBJECT and text not in SYSTEM_ACTORS

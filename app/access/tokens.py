@@ -1,68 +1,85 @@
 """API tokens: made once, shown once, kept as a hash.
 
-A token holds 256 random bits, so that its plain SHA-256 gives nothing away.
+A token holds 256 random bits, so that its plain SHA-256 gives nothing away. Whom it speaks for
+is in the log (`read.api_tokens`); a hash that the log does not tell of opens nothing.
 """
 
 import hashlib
+import re
 import secrets
-import uuid
-from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import psycopg
 from psycopg import rows
 
 from app.access import caller
 
-_PREFIX = "sbk_"
+PREFIX = "sbk_"
 _LONGEST = 200  # nothing longer is a token, and need not be hashed
+_ID = re.compile(r"tok_([0-9a-f]{32})")
 
 _Connection = psycopg.AsyncConnection[Any]
 
+_FIND = """
+    SELECT t.id, t.subject, t.name, t.roles, t.projects,
+        EXISTS (SELECT 1 FROM read.people AS p WHERE p.subject = t.subject AND p.in_beta)
+    FROM access.tokens AS a JOIN read.api_tokens AS t ON t.id = a.id
+    WHERE a.hash = %s AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > now())
+"""
+_KEEP = """
+    INSERT INTO access.tokens AS a (id, hash) VALUES (%(id)s, %(hash)s)
+    ON CONFLICT (id) DO UPDATE SET hash = excluded.hash
+    WHERE NOT EXISTS (SELECT 1 FROM read.api_tokens AS t WHERE t.id = a.id)
+"""
+_IS_KEPT = "SELECT 1 FROM access.tokens WHERE id = %s AND hash = %s"
 
-async def create(
-    *,
-    connection: _Connection,
-    subject: str,
-    name: str,
-    lifetime: timedelta | None = None,
-) -> str:
-    """Make a token for the subject and return it; it cannot be read again."""
-    token = _PREFIX + secrets.token_urlsafe(32)
-    async with connection.transaction():
-        await connection.execute(
-            "INSERT INTO access.tokens (id, hash, subject, name, expires_at)"
-            " VALUES (%s, %s, %s, %s, now() + %s)",
-            (uuid.uuid4(), _hash(token), subject, name, lifetime),
-        )
-    return token
+
+def new() -> str:
+    """Return a new token."""
+    return PREFIX + secrets.token_urlsafe(32)
+
+
+async def keep(*, connection: _Connection, token_id: UUID, token: str) -> None:
+    """Keep the hash of a token that the log is going to tell of; later, nothing changes it."""
+    await connection.execute(_KEEP, {"id": token_id, "hash": _hash(token)})
+
+
+async def is_kept(*, connection: _Connection, token_id: UUID, token: str) -> bool:
+    """Is this the token of that id?"""
+    cursor = await connection.execute(_IS_KEPT, [token_id, _hash(token)])
+    return await cursor.fetchone() is not None
 
 
 async def authenticate(*, connection: _Connection, token: str) -> caller.Caller | None:
     """Return whoever the token speaks for, or None if it is unknown, expired or revoked."""
-    if not token.startswith(_PREFIX) or len(token) > _LONGEST:
+    if not (token.startswith(PREFIX) and token.isascii() and len(token) <= _LONGEST):
         return None
     async with connection.cursor(row_factory=rows.tuple_row) as cursor:
-        await cursor.execute(
-            "SELECT id, subject, name FROM access.tokens WHERE hash = %s"
-            " AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())",
-            (_hash(token),),
-        )
+        await cursor.execute(_FIND, [_hash(token)])
         found = await cursor.fetchone()
     if found is None:
         return None
-    token_id, subject, name = found
-    roles = frozenset({caller.Role.OPERATOR})
-    return caller.Caller(subject=subject, name=name, token_id=token_id, roles=roles)
+    token_id, subject, name, roles, projects, is_in_beta = found
+    return caller.Caller(
+        subject=subject,
+        name=name,
+        token_id=shown_id(token_id),
+        roles=frozenset(caller.Role[role] for role in roles),
+        projects=frozenset(projects),
+        is_in_beta=is_in_beta,
+    )
 
 
-async def revoke(*, connection: _Connection, token_id: uuid.UUID) -> None:
-    """End a token at once; a revoked or unknown one stays as it is."""
-    async with connection.transaction():
-        await connection.execute(
-            "UPDATE access.tokens SET revoked_at = now() WHERE id = %s AND revoked_at IS NULL",
-            (token_id,),
-        )
+def shown_id(token_id: UUID) -> str:
+    """Return the id of a token as people see it."""
+    return f"tok_{token_id.hex}"
+
+
+def parsed_id(text: str) -> UUID | None:
+    """Return the id that people gave; None if it is none."""
+    found = _ID.fullmatch(text)
+    return None if found is None else UUID(found[1])
 
 
 def _hash(token: str) -> bytes:

@@ -1,8 +1,12 @@
 """The use cases: load the aggregates, ask one command, commit.
 
 `request`        who asks, and how a repeat is told from a new command
+`permissions`    what a caller may do and what it sees: the rules of access
+`admission`      asks how a caller stands to a place, and refuses what it may not do
 `unit_of_work`   loads aggregates, collects what they recorded, commits, retries on conflict
 `projects`       projects, members, subscriptions, environments
+`people`         what people sign up for
+`tokens`         API tokens
 `services`       what people ask of service instances
 `results`        what providers and the clock report of service instances
 `deployments`    what people ask of deployments
@@ -15,11 +19,16 @@ Every way in (GraphQL, worker, command line) comes through here.
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
+
+import psycopg_pool
 
 from app import catalogue as catalogues
 from app import exchange as exchanges
 from app import secrets
+from app.application.admission import Admission
 from app.application.deployments import Deployments
+from app.application.people import People
 from app.application.projects import Projects
 from app.application.receivers import Receivers
 from app.application.request import Request
@@ -27,15 +36,27 @@ from app.application.results import Results
 from app.application.rollout import Handover, Rollout
 from app.application.services import Services
 from app.application.terms import Terms
+from app.application.tokens import Tokens
 from app.eventlog import log
 
-__all__ = ["Application", "Handover", "Request", "Terms", "create"]
+__all__ = [
+    "Admission",
+    "Application",
+    "Handover",
+    "Request",
+    "Terms",
+    "Tokens",
+    "create",
+]
 
 
 @dataclasses.dataclass(frozen=True)
 class Application:
     """All use cases, over one event log."""
 
+    admission: Admission
+    people: People
+    tokens: Tokens
     projects: Projects
     services: Services
     results: Results
@@ -46,6 +67,7 @@ class Application:
 
 def create(
     *,
+    pool: psycopg_pool.AsyncConnectionPool[Any],
     event_log: log.EventLog,
     catalogue: catalogues.Catalogue,
     providers: Mapping[str, object],
@@ -54,11 +76,18 @@ def create(
     terms: Terms,
 ) -> Application:
     """Return the use cases over these parts."""
+    admission = Admission(pool=pool, is_beta_over=terms.is_beta_over)
     rollout = Rollout(event_log=event_log, catalogue=catalogue, vault=vault)
     return Application(
-        projects=Projects(event_log=event_log, catalogue=catalogue, vault=vault),
+        admission=admission,
+        people=People(event_log=event_log, admission=admission),
+        tokens=Tokens(event_log=event_log, admission=admission, pool=pool),
+        projects=Projects(
+            event_log=event_log, admission=admission, catalogue=catalogue, vault=vault
+        ),
         services=Services(
             event_log=event_log,
+            admission=admission,
             catalogue=catalogue,
             providers=providers,
             vault=vault,
@@ -66,7 +95,11 @@ def create(
         ),
         results=Results(event_log=event_log, terms=terms),
         deployments=Deployments(
-            event_log=event_log, catalogue=catalogue, providers=providers, terms=terms
+            event_log=event_log,
+            admission=admission,
+            catalogue=catalogue,
+            providers=providers,
+            terms=terms,
         ),
         rollout=rollout,
         receivers=Receivers(event_log=event_log, rollout=rollout, exchange=exchange),

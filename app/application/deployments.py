@@ -5,6 +5,8 @@ from uuid import UUID
 
 from app import catalogue
 from app.application import choices, endings
+from app.application.admission import Admission, Place
+from app.application.permissions import Action
 from app.application.request import Request
 from app.application.terms import Terms
 from app.application.unit_of_work import UnitOfWork, commit, replay
@@ -32,11 +34,13 @@ class Deployments:
         self,
         *,
         event_log: log.EventLog,
+        admission: Admission,
         catalogue: catalogue.Catalogue,
         providers: Mapping[str, object],
         terms: Terms,
     ) -> None:
         self._log = event_log
+        self._admission = admission
         self._catalogue = catalogue
         self._terms = terms
         self.unavailable_offerings = frozenset(
@@ -52,6 +56,9 @@ class Deployments:
 
         Raises DEPLOYMENT_IN_PROGRESS, PLAN_STALE or PLAN_BLOCKED.
         """
+        await self._admission.admit_to(
+            Place.ENVIRONMENT, environment_id, request=request, action=Action.DEPLOY
+        )
         deployment_id = request.new_id("deployment")
 
         async def decide(work: UnitOfWork) -> None:
@@ -69,6 +76,9 @@ class Deployments:
 
     async def cancel(self, *, request: Request, deployment_id: UUID) -> int:
         """Cancel a deployment before its switch-over (R38)."""
+        await self._admission.admit_to(
+            Place.DEPLOYMENT, deployment_id, request=request, action=Action.CANCEL_DEPLOYMENT
+        )
 
         async def decide(work: UnitOfWork) -> None:
             found = await work.deployment(deployment_id)
@@ -82,6 +92,9 @@ class Deployments:
         self, *, request: Request, deployment_id: UUID, succeeded: bool, message: str
     ) -> int:
         """Take in what somebody outside reports of a deployment that waits for it."""
+        await self._admission.admit_to(
+            Place.DEPLOYMENT, deployment_id, request=request, action=Action.REPORT_DEPLOYMENT
+        )
         told = values.text(message, path="message", limit=_MESSAGE_LIMIT) if message else ""
         wanted = DeploymentStatus.SUCCEEDED if succeeded else DeploymentStatus.FAILED
 

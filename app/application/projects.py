@@ -6,6 +6,8 @@ from uuid import UUID
 
 from app import catalogue, deployers, secrets
 from app.application import choices, placement
+from app.application.admission import Admission, Place
+from app.application.permissions import Action
 from app.application.request import Request
 from app.application.unit_of_work import UnitOfWork, commit, require_version
 from app.eventlog import log
@@ -25,14 +27,21 @@ class Projects:
     """Projects, their members and subscriptions, and their environments."""
 
     def __init__(
-        self, *, event_log: log.EventLog, catalogue: catalogue.Catalogue, vault: secrets.Vault
+        self,
+        *,
+        event_log: log.EventLog,
+        admission: Admission,
+        catalogue: catalogue.Catalogue,
+        vault: secrets.Vault,
     ) -> None:
         self._log = event_log
+        self._admission = admission
         self._catalogue = catalogue
         self._vault = vault
 
     async def create_project(self, *, request: Request, name: str) -> tuple[UUID, int]:
         """Create a project with its first environments; return its id and the position."""
+        await self._admission.admit(request=request, action=Action.CREATE_PROJECT)
         project_id = request.new_id("project")
 
         async def decide(work: UnitOfWork) -> None:
@@ -62,6 +71,9 @@ class Projects:
         expected_version: int | None = None,
     ) -> int:
         """Set how many units of these offerings the project may use in all (R2, R4)."""
+        await self._admission.admit_to(
+            Place.PROJECT, project_id, request=request, action=Action.SET_SUBSCRIPTION
+        )
 
         async def decide(work: UnitOfWork) -> None:
             found = await work.project(project_id)
@@ -82,6 +94,9 @@ class Projects:
         expected_version: int | None = None,
     ) -> int:
         """Give a person a role in the project."""
+        await self._admission.admit_to(
+            Place.PROJECT, project_id, request=request, action=Action.ADD_MEMBER
+        )
 
         async def decide(work: UnitOfWork) -> None:
             found = await work.project(project_id)
@@ -103,6 +118,9 @@ class Projects:
         expected_version: int | None = None,
     ) -> int:
         """Take a person out of the project."""
+        await self._admission.admit_to(
+            Place.PROJECT, project_id, request=request, action=Action.REMOVE_MEMBER
+        )
 
         async def decide(work: UnitOfWork) -> None:
             found = await work.project(project_id)
@@ -117,6 +135,9 @@ class Projects:
         self, *, request: Request, project_id: UUID, name: str, protected: bool
     ) -> tuple[UUID, int]:
         """Create an environment with its default services (R5)."""
+        await self._admission.admit_to(
+            Place.PROJECT, project_id, request=request, action=Action.CREATE_ENVIRONMENT
+        )
         environment_id = request.new_id("environment")
 
         async def decide(work: UnitOfWork) -> None:
@@ -135,6 +156,9 @@ class Projects:
         self, *, request: Request, environment_id: UUID, expected_version: int | None = None
     ) -> int:
         """Delete an empty environment."""
+        await self._admission.admit_to(
+            Place.ENVIRONMENT, environment_id, request=request, action=Action.DELETE_ENVIRONMENT
+        )
 
         async def decide(work: UnitOfWork) -> None:
             found = await work.environment(environment_id)
@@ -160,6 +184,12 @@ class Projects:
 
         Without new secrets the same deployer keeps those that it has.
         """
+        action = Action.CONFIGURE_DEPLOYER
+        if deployers.reaches_out(kind=deployer, settings=settings):
+            action = Action.LET_DEPLOYER_OUT
+        await self._admission.admit_to(
+            Place.ENVIRONMENT, environment_id, request=request, action=action
+        )
         secret_id = request.new_id("deployer secrets")
 
         async def decide(work: UnitOfWork) -> None:

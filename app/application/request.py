@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from app.access.caller import Caller
 from app.eventlog import command
 
 _NAMESPACE = UUID("5e7b1ceb-0000-5000-8000-000000000000")
@@ -24,6 +25,10 @@ class Request:
     content: object = None
     idempotency_key: str | None = None
     reason: str | None = None
+    caller: Caller | None = None
+    """Who must be allowed to; None if the system itself acts."""
+    traceparent: str | None = None
+    """The trace that it belongs to, as W3C Trace Context writes it; a new one if None."""
     correlation_id: UUID = dataclasses.field(default_factory=uuid.uuid4)
     causation_id: UUID | None = None
     command_id: UUID = dataclasses.field(init=False)
@@ -50,7 +55,13 @@ class Request:
             correlation_id=self.correlation_id,
             causation_id=self.causation_id,
             reason=self.reason,
+            traceparent=self.traceparent or self._own_trace(),
+            token_id=None if self.caller is None else self.caller.token_id,
         )
+
+    def _own_trace(self) -> str:
+        """Return a trace that begins here; its id is the correlation id."""
+        return f"00-{self.correlation_id.hex}-{self.command_id.hex[:16]}-00"
 
     def _fingerprint(self) -> str:
         content = msgspec.json.encode([self.name, self.content], order="sorted")

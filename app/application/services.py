@@ -7,6 +7,8 @@ from uuid import UUID
 
 from app import catalogue, secrets
 from app.application import choices, placement
+from app.application.admission import Admission, Place
+from app.application.permissions import Action
 from app.application.request import Request
 from app.application.terms import Terms
 from app.application.unit_of_work import UnitOfWork, commit, require_version
@@ -24,12 +26,14 @@ class Services:
         self,
         *,
         event_log: log.EventLog,
+        admission: Admission,
         catalogue: catalogue.Catalogue,
         providers: Mapping[str, object],
         vault: secrets.Vault,
         terms: Terms,
     ) -> None:
         self._log = event_log
+        self._admission = admission
         self._catalogue = catalogue
         self._providers = providers
         self._vault = vault
@@ -46,6 +50,9 @@ class Services:
         parameters: dict[str, Any],
     ) -> tuple[UUID, int]:
         """Add a service to an environment (R2, R3, R8, R9, R16); return its id and position."""
+        await self._admission.admit_to(
+            Place.ENVIRONMENT, environment_id, request=request, action=Action.ADD_SERVICE
+        )
         service_instance_id = request.new_id("service")
 
         async def decide(work: UnitOfWork) -> None:
@@ -76,6 +83,9 @@ class Services:
         self, *, request: Request, service_instance_id: UUID, expected_version: int | None = None
     ) -> int:
         """Have the resource made, without a deployment (R18)."""
+        await self._admission.admit_to(
+            Place.SERVICE, service_instance_id, request=request, action=Action.PROVISION_SERVICE
+        )
 
         def command(found: service_instance.ServiceInstance, at: datetime) -> None:
             if found.facts.situation in {states.Situation.NEW_UNSENT, states.Situation.NEW_FAILED}:
@@ -90,6 +100,9 @@ class Services:
         self, *, request: Request, service_instance_id: UUID, expected_version: int | None = None
     ) -> int:
         """Want the service in the next revision (R19)."""
+        await self._admission.admit_to(
+            Place.SERVICE, service_instance_id, request=request, action=Action.ATTACH_SERVICE
+        )
 
         def command(found: service_instance.ServiceInstance, at: datetime) -> None:
             found.request_attachment(at=at)
@@ -100,6 +113,9 @@ class Services:
         self, *, request: Request, service_instance_id: UUID, expected_version: int | None = None
     ) -> int:
         """Want the service out of the next revision (R20 to R22)."""
+        await self._admission.admit_to(
+            Place.SERVICE, service_instance_id, request=request, action=Action.DETACH_SERVICE
+        )
 
         def command(found: service_instance.ServiceInstance, at: datetime) -> None:
             found.request_detachment(at=at)
@@ -116,6 +132,9 @@ class Services:
         expected_version: int | None = None,
     ) -> int:
         """Want another plan or other parameters; None leaves either as it is."""
+        await self._admission.admit_to(
+            Place.SERVICE, service_instance_id, request=request, action=Action.CONFIGURE_SERVICE
+        )
 
         def command(found: service_instance.ServiceInstance, at: datetime) -> None:
             facts = found.facts
@@ -148,6 +167,9 @@ class Services:
         expected_version: int | None = None,
     ) -> int:
         """Use another prefix from the next deployment on (R8 to R10)."""
+        await self._admission.admit_to(
+            Place.SERVICE, service_instance_id, request=request, action=Action.RENAME_PREFIX
+        )
 
         async def decide(work: UnitOfWork) -> None:
             found = await work.service(service_instance_id)
@@ -169,6 +191,9 @@ class Services:
         self, *, request: Request, service_instance_id: UUID, expected_version: int | None = None
     ) -> int:
         """Ask for new credentials; the application gets them with the next deployment."""
+        await self._admission.admit_to(
+            Place.SERVICE, service_instance_id, request=request, action=Action.ROTATE_CREDENTIALS
+        )
 
         def command(found: service_instance.ServiceInstance, at: datetime) -> None:
             found.rotate_credentials(
@@ -186,6 +211,9 @@ class Services:
         expected_version: int | None = None,
     ) -> int:
         """Guard the service against removal, or no longer."""
+        await self._admission.admit_to(
+            Place.SERVICE, service_instance_id, request=request, action=Action.CHANGE_PROTECTION
+        )
 
         def command(found: service_instance.ServiceInstance, at: datetime) -> None:
             found.change_protection(protected=protected, at=at)
@@ -201,6 +229,9 @@ class Services:
         expected_version: int | None = None,
     ) -> int:
         """Remove the service for good (R23 to R27)."""
+        await self._admission.admit_to(
+            Place.SERVICE, service_instance_id, request=request, action=Action.REMOVE_SERVICE
+        )
 
         def command(found: service_instance.ServiceInstance, at: datetime) -> None:
             found.remove(
@@ -217,6 +248,9 @@ class Services:
         self, *, request: Request, service_instance_id: UUID, expected_version: int | None = None
     ) -> int:
         """Call a removal off before the end of its grace period (R26)."""
+        await self._admission.admit_to(
+            Place.SERVICE, service_instance_id, request=request, action=Action.CANCEL_REMOVAL
+        )
 
         def command(found: service_instance.ServiceInstance, at: datetime) -> None:
             found.cancel_removal(at=at)
@@ -232,6 +266,9 @@ class Services:
         expected_version: int | None = None,
     ) -> int:
         """Give up a failed removal; the resource goes on the list of orphans (R28)."""
+        await self._admission.admit_to(
+            Place.SERVICE, service_instance_id, request=request, action=Action.ABANDON_REMOVAL
+        )
         reason = values.text(reason, path="reason", limit=_REASON_LIMIT)
 
         def command(found: service_instance.ServiceInstance, at: datetime) -> None:
@@ -248,6 +285,9 @@ class Services:
         expected_version: int | None = None,
     ) -> tuple[dict[str, str], int]:
         """Record who sees the credentials and why, then return the variables (R46)."""
+        await self._admission.admit_to(
+            Place.SERVICE, service_instance_id, request=request, action=Action.REVEAL_CREDENTIALS
+        )
         reason = values.text(reason, path="reason", limit=_REASON_LIMIT)
 
         async def decide(work: UnitOfWork) -> None:

@@ -12,7 +12,16 @@ from eventsourcing.domain import Aggregate
 
 from app.application.request import Request
 from app.eventlog import command, log
-from domain import deployment, environment, errors, events, project, service_instance
+from domain import (
+    api_token,
+    deployment,
+    environment,
+    errors,
+    events,
+    person,
+    project,
+    service_instance,
+)
 from domain.errors import RefusalCode
 
 _logger = logging.getLogger(__name__)
@@ -28,6 +37,7 @@ _NOT_FOUND: dict[type[Aggregate], tuple[RefusalCode, str]] = {
     environment.Environment: (RefusalCode.ENVIRONMENT_NOT_FOUND, "environment"),
     service_instance.ServiceInstance: (RefusalCode.SERVICE_NOT_FOUND, "service"),
     deployment.Deployment: (RefusalCode.NO_DEPLOYMENT_IN_PROGRESS, "deployment"),
+    api_token.ApiToken: (RefusalCode.TOKEN_NOT_FOUND, "token"),
 }
 
 
@@ -68,6 +78,16 @@ class UnitOfWork:
         """Load a deployment. Raises NO_DEPLOYMENT_IN_PROGRESS if there is none."""
         return (await self._load(deployment.Deployment, [deployment_id]))[deployment_id]
 
+    async def token(self, token_id: UUID) -> api_token.ApiToken:
+        """Load an API token. Raises TOKEN_NOT_FOUND."""
+        return (await self._load(api_token.ApiToken, [token_id]))[token_id]
+
+    async def person(self, person_id: UUID) -> person.Person | None:
+        """Load a person; None for one that never signed up for anything."""
+        await self._fetch([person_id])
+        found = self._aggregates.get(person_id)
+        return found if isinstance(found, person.Person) else None
+
     def add(self, aggregate: Aggregate) -> None:
         """Take in an aggregate that the command made."""
         self._aggregates[aggregate.id] = aggregate
@@ -83,12 +103,15 @@ class UnitOfWork:
 
     async def _load(self, kind: type[_A], ids: Iterable[UUID]) -> dict[UUID, _A]:
         wanted = list(ids)
+        await self._fetch(wanted)
+        return {key: self._require(kind, key) for key in wanted}
+
+    async def _fetch(self, wanted: list[UUID]) -> None:
         missing = [key for key in wanted if key not in self._aggregates]
         if missing:
             history = await self._log.load(*missing)
             for key, recorded in history.events.items():
                 self._aggregates[key] = replay(recorded)
-        return {key: self._require(kind, key) for key in wanted}
 
     def _require(self, kind: type[_A], aggregate_id: UUID) -> _A:
         found = self._aggregates.get(aggregate_id)

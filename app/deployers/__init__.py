@@ -36,6 +36,7 @@ Told = receiver_answer.Told
 
 check = registry.check
 create = registry.create
+reaches_out = registry.reaches_out
 read_answer = receiver_answer.read
 KINDS = registry.KINDS
 SECRETS = registry.SECRETS

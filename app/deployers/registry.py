@@ -82,6 +82,11 @@ def create(
             )
 
 
+def reaches_out(*, kind: str, settings: Mapping[str, object]) -> bool:
+    """Would the deployer act in places, or run programs, that the settings name?"""
+    return kind in ("command", "webhook") or (kind == "env_file" and bool(settings))
+
+
 def check(*, kind: str, settings: Mapping[str, object], secrets: Mapping[str, str]) -> None:
     """Refuse what makes no deployer; raises DeployerSettingsError."""
     create(

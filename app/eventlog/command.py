@@ -16,6 +16,7 @@ class Command:
     causation_id: UUID | None = None
     reason: str | None = None
     traceparent: str | None = None
+    token_id: str | None = None
 
 
 @dataclass(frozen=True)

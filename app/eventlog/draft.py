@@ -144,6 +144,7 @@ def as_recorded(
         causation_id=command.causation_id,
         reason=command.reason,
         recorded_at=at + index * _TICK,
+        traceparent=command.traceparent,
     )
 
 
@@ -154,5 +155,6 @@ def _metadata(command: commands.Command) -> dict[str, str]:
         "causation_id": command.causation_id,
         "reason": command.reason,
         "traceparent": command.traceparent,
+        "token_id": command.token_id,
     }
     return {name: str(value) for name, value in values.items() if value is not None}

@@ -65,4 +65,5 @@ def _recorded(event_mapper: mapper.EventMapper, row: tuple[Any, ...]) -> project
         causation_id=None if causation_id is None else UUID(causation_id),
         reason=metadata.get("reason"),
         recorded_at=at.astimezone(UTC),
+        traceparent=metadata.get("traceparent"),
     )

@@ -13,6 +13,7 @@ extensions   the read before the executor, the errors after it
 limits       how much one operation may ask for
 costs        ... and a caller in a minute
 context      what resolvers work with
+tracing      the trace that a request belongs to
 identifiers  ids as clients see them
 plan_facts   a deployment plan from the rows that were read
 schema       all of it put together

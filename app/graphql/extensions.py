@@ -91,8 +91,13 @@ class OneRead(strawberry_extensions.SchemaExtension):
         operation = graphql.get_operation_ast(document, name)
         if operation is None:
             return
+        who: context.Context = execution.context
+        await who.look_again()
         bound = operations.bound_variables(
-            schema=schema, operation=operation, variables=execution.variables
+            schema=schema,
+            operation=operation,
+            variables=execution.variables,
+            caller=who.caller,
         )
         if bound is None:
             return
@@ -102,19 +107,22 @@ class OneRead(strawberry_extensions.SchemaExtension):
         target = operations.root_target(
             schema=schema, fragments=fragments, operation=operation, key=root.key
         )
-        who: context.Context = execution.context
         if who.caller is None and not operations.is_open_to_all(
             schema=schema, target=target, bound=bound
         ):
+            _logger.info("refused an operation: nobody has signed in")
             raise unauthenticated()
         if not who.is_introspection_open and operations.is_introspection(
             schema=schema, target=target, bound=bound
         ):
+            _logger.info("refused introspection: the setting closes it")
             raise graphql.GraphQLError(
                 "The schema cannot be asked for here.", extensions={"code": "FORBIDDEN"}
             )
         cost = costs.of(schema=schema, operation=operation, fragments=fragments, bound=bound)
         who.pay(costs.checked(cost, allowed=limits.of(schema)))
+        if operation.operation is not graphql.OperationType.MUTATION:
+            who.reader.require_readable(target=target, bound=bound)
         if operation.operation is graphql.OperationType.QUERY:
             root.update(await who.reader.read(target=target, bound=bound))
 

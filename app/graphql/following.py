@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 from uuid import UUID
 
+from app.application import permissions
 from app.graphql import context, operations, sharing
 from app.graphql.compiler import binding
 from app.graphql.types import filters
@@ -36,11 +37,14 @@ class Wanted:
 async def read(info: context.Info, event: UUID | int, *, at: int) -> Any:  # noqa: ANN401  a row stands for an object of the field's type
     """Return what is selected of the row that an event concerns; None if none is asked for.
 
-    Whoever asks the same of the event at a position is answered by the same read.
+    Whoever asks the same of the event at a position is answered by the same read; a later one too
+    if the caller sees all. Others may have left the project meanwhile.
     """
     operation: operations.Operation = info._raw_info.root_value  # noqa: SLF001  as below
     key = (operation.key, operation.given, info.context.caller, event, at)
-    return await info.context.reader.shared.get(key, lambda: _read(info, event))
+    sees_all = permissions.scope_of(info.context.caller).sees_all
+    shared = info.context.reader.shared
+    return await shared.get(key, lambda: _read(info, event), is_remembered=sees_all)
 
 
 async def _read(info: context.Info, event: UUID | int) -> Any:  # noqa: ANN401  as above
@@ -52,7 +56,9 @@ async def _read(info: context.Info, event: UUID | int) -> Any:  # noqa: ANN401  
         operation=raw.operation,
         key=operation.key,
     )
-    bound = binding.Binding(variables=operation.variables, given={"event": event})
+    bound = binding.Binding(
+        variables=operation.variables, caller=info.context.caller, given={"event": event}
+    )
     answer = await info.context.reader.read(target=target, bound=bound)
     row = answer[str(raw.path.key)]
     return None if row is None else sharing.Told(row)

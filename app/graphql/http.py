@@ -8,7 +8,6 @@ Follows GraphQL over HTTP (POST and GET, both media types), GraphQL over Server-
 import asyncio
 import dataclasses
 import json
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -38,12 +37,10 @@ from app.graphql import (
     reading,
     sharing,
     streams,
+    tracing,
     trusted,
     websocket,
 )
-
-Authenticate = Callable[[str], Awaitable[caller.Caller | None]]
-"""Returns whoever a token speaks for."""
 
 _BEARER = "bearer "
 _OVER_GET = frozenset({OperationType.QUERY})
@@ -70,7 +67,7 @@ class Parts:
     reader: reading.Reader
     event_log: log.EventLog
     application: Any  # the use cases; only mutations look inside
-    authenticate: Authenticate
+    authenticate: context.Authenticate
     documents: trusted.Documents
     is_introspection_open: bool
     conduct: Conduct = dataclasses.field(default_factory=Conduct)
@@ -196,6 +193,8 @@ class GraphQLApp(asgi.GraphQL[context.Context, None]):
             purses=self._purses,
             address=request.client.host if request.client else "",
             token=token,
+            authenticate=self._authenticated if isinstance(request, websockets.WebSocket) else None,
+            traceparent=tracing.traceparent(request.headers.get("traceparent")),
         )
 
     async def on_ws_connect(self, context: context.Context) -> Any:  # noqa: ANN401  as strawberry declares it

@@ -6,6 +6,7 @@ from typing import Any, cast
 import graphql
 from graphql.execution import values as execution_values
 
+from app.access.caller import Caller
 from app.graphql.compiler import binding, plans, selection
 
 _INTROSPECTION = frozenset({"__schema", "__type"})
@@ -28,12 +29,13 @@ def bound_variables(
     schema: graphql.GraphQLSchema,
     operation: graphql.OperationDefinitionNode,
     variables: Mapping[str, Any] | None,
+    caller: Caller | None,
 ) -> binding.Binding | None:
     """Return the coerced variables; None if the executor is going to refuse them."""
     coerced = execution_values.get_variable_values(
         schema, operation.variable_definitions or (), dict(variables or {})
     )
-    return None if isinstance(coerced, list) else binding.Binding(variables=coerced)
+    return None if isinstance(coerced, list) else binding.Binding(variables=coerced, caller=caller)
 
 
 def root_target(

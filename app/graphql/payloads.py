@@ -14,6 +14,13 @@ from app.graphql.compiler import binding, compiling, plans
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
+def require_readable(info: context.Info, type_: type) -> None:
+    """Raise FORBIDDEN if what is selected of the payload `type_` needs the Beta (R1)."""
+    raw = info._raw_info  # noqa: SLF001  strawberry shows less than graphql-core
+    bound = binding.Binding(variables=raw.root_value.variables, caller=info.context.caller)
+    info.context.reader.require_readable(target=_target(raw, type_), bound=bound)
+
+
 async def success(
     info: context.Info,
     type_: type,
@@ -56,7 +63,9 @@ async def _read(
 ) -> rows.Row:
     raw = info._raw_info  # noqa: SLF001  strawberry shows less than graphql-core
     target = _target(raw, type_)
-    bound = binding.Binding(variables=raw.root_value.variables, given=given)
+    bound = binding.Binding(
+        variables=raw.root_value.variables, caller=info.context.caller, given=given
+    )
     row = await info.context.reader.read(target=target, bound=bound)
     row[compiling.TYPE_KEY] = target.type.name
     for field in operations.selected(schema=raw.schema, target=target, bound=bound):

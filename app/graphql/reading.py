@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from types import MappingProxyType
@@ -12,9 +13,10 @@ import graphql
 import psycopg_pool
 from psycopg import rows as row_factories
 
+from app.application import permissions
 from app.eventlog import connections, log
 from app.graphql import plan_facts, rows, sharing
-from app.graphql.compiler import binding, moments, plans
+from app.graphql.compiler import access, binding, moments, plans
 from projections import projection, service_instances
 
 _SECONDS = 5.0
@@ -23,6 +25,7 @@ _PAGE = 500
 _SHARED = 512  # answers of subscriptions
 _PLACES = 100_000  # service instances
 _ENVIRONMENT = "SELECT environment_id FROM read.service_instances WHERE id = %s"
+_logger = logging.getLogger(__name__)
 _PROJECTION = service_instances.ServiceInstances()
 
 _FUNCTIONS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
@@ -55,6 +58,22 @@ class Reader:
         self.shared = sharing.Once(remembered=_SHARED)
         """What subscriptions read of the last events."""
         self.places = Places(self._connections)
+
+    def require_readable(self, *, target: plans.Target, bound: binding.Binding) -> None:
+        """Raise FORBIDDEN if the target shows services to a caller without the Beta (R1)."""
+        caller = bound.caller
+        if caller is None or caller.is_in_beta or not permissions.needs_beta_to_read(caller):
+            return
+        plan = self._plans.plan(target=target, bound=bound)
+        if not plan.types.isdisjoint(access.IN_BETA):
+            _logger.warning(
+                "refused %r (%s) the view of services: FEATURE_NOT_ENABLED",
+                *(caller.subject, caller.token_id),
+            )
+            raise graphql.GraphQLError(
+                "Service management is in Beta. Sign up with `joinBeta` first.",
+                extensions={"code": "FORBIDDEN", "reason": "FEATURE_NOT_ENABLED"},
+            )
 
     async def read(self, *, target: plans.Target, bound: binding.Binding) -> rows.Row:
         """Return what the target selects.

@@ -25,12 +25,16 @@ class Once:
             collections.OrderedDict()
         )
 
-    async def get(self, key: Hashable, find: Callable[[], Awaitable[_T]]) -> _T:
-        """Return the result; errors are not remembered."""
+    async def get(
+        self, key: Hashable, find: Callable[[], Awaitable[_T]], *, is_remembered: bool = True
+    ) -> _T:
+        """Return the result; errors are not remembered, and others only if they shall be."""
         task = self._found.get(key)
         if task is None:
             task = self._found[key] = asyncio.create_task(_found(find))
-            task.add_done_callback(lambda done: self._forget(key, done))
+            task.add_done_callback(
+                lambda done: self._forget(key, done, is_remembered=is_remembered)
+            )
             if len(self._found) > self._most:
                 self._found.popitem(last=False)
         if task.done():
@@ -44,8 +48,8 @@ class Once:
         task = self._found.get(key)
         return task.result() if task is not None and task.done() else None
 
-    def _forget(self, key: Hashable, task: asyncio.Task[Any]) -> None:
-        is_useless = task.cancelled() or task.exception() is not None
+    def _forget(self, key: Hashable, task: asyncio.Task[Any], *, is_remembered: bool) -> None:
+        is_useless = not is_remembered or task.cancelled() or task.exception() is not None
         if is_useless and self._found.get(key) is task:
             del self._found[key]
 

@@ -4,6 +4,7 @@
 0002_secrets.sql  sealed credentials
 0003_access.sql   API tokens
 0004_work.sql     tasks that broke
+0005_tokens.sql   hashes of API tokens, which are facts of the log
 procrastinate/    the task queue's own schema, from the installed library
 
 A released file never changes: a new thought is a new file. The tables of the read models

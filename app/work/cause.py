@@ -15,6 +15,7 @@ class Cause:
 
     event_id: UUID
     correlation_id: UUID
+    traceparent: str | None = None
 
     def request(self, name: str, *, key: str | None = None) -> Request:
         """Return the command of a task; with a key, it counts once however often it is sent."""
@@ -24,4 +25,5 @@ class Cause:
             idempotency_key=key,
             correlation_id=self.correlation_id,
             causation_id=self.event_id,
+            traceparent=self.traceparent,
         )

@@ -20,6 +20,7 @@ def tasks_for(recorded: RecordedEvent) -> Sequence[Task]:
                 **task.args,
                 "correlation_id": str(recorded.correlation_id),
                 "causation_id": str(recorded.event_id),
+                **({"traceparent": recorded.traceparent} if recorded.traceparent else {}),
             },
             run_at=task.run_at,
         )

@@ -99,10 +99,15 @@ def _from_strings(
         *,
         correlation_id: str,
         causation_id: str,
+        traceparent: str | None = None,
         attempt: str | None = None,
         **ids: str,
     ) -> None:
-        why = Cause(event_id=UUID(causation_id), correlation_id=UUID(correlation_id))
+        why = Cause(
+            event_id=UUID(causation_id),
+            correlation_id=UUID(correlation_id),
+            traceparent=traceparent,
+        )
         given: dict[str, Any] = {name: UUID(value) for name, value in ids.items()}
         if attempt is not None:
             given["attempt"] = int(attempt)

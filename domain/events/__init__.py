@@ -26,6 +26,7 @@ from domain.events.environments import (
     EnvironmentPrefixFreed,
     EnvironmentPrefixTaken,
 )
+from domain.events.people import BetaJoined, BetaLeft, PersonAppeared
 from domain.events.projects import (
     EnvironmentListed,
     EnvironmentUnlisted,
@@ -71,8 +72,11 @@ from domain.events.services import (
     ServiceUpdateFailed,
     ServiceUpdateStarted,
 )
+from domain.events.tokens import TokenCreated, TokenRevoked
 
 __all__ = [
+    "BetaJoined",
+    "BetaLeft",
     "Created",
     "DeploymentCancelled",
     "DeploymentConfigured",
@@ -95,6 +99,7 @@ __all__ = [
     "Event",
     "MemberAdded",
     "MemberRemoved",
+    "PersonAppeared",
     "ProjectCreated",
     "ServiceAbandoned",
     "ServiceAdded",
@@ -130,6 +135,8 @@ __all__ = [
     "ServiceUpdated",
     "SnapshotItem",
     "SubscriptionChanged",
+    "TokenCreated",
+    "TokenRevoked",
     "UnitReturned",
     "UnitTaken",
     "all_events",

@@ -1,4 +1,5 @@
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -6,8 +7,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from click import testing
 
-from app import embedded, settings
+from app import cli, embedded, settings
 from app.access import tokens
 
 COMMAND = (sys.executable, "-c", "from app.cli import main; main()")
@@ -94,7 +96,35 @@ async def test_a_token_is_made_and_printed_alone(tmp_path: Path, empty_database:
     async with await psycopg.AsyncConnection.connect(empty_database) as connection:
         found = await tokens.authenticate(connection=connection, token=done.stdout.strip())
     assert found is not None
-    assert (found.subject, found.name) == ("robot", "ci")
+    assert (found.subject, found.name, found.roles) == ("robot", "ci", frozenset())
+
+
+def test_tokens_are_listed_and_revoked(empty_database: str) -> None:
+    def token(*arguments: str) -> str:
+        done = testing.CliRunner().invoke(
+            cli.main, ["token", *arguments], env={"DATABASE_URL": empty_database}
+        )
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    token("create", "--name", "rota", "--subject", "jane", "--role", "operator", "--days", "7")
+    line = token("list")
+    token("revoke", line.split()[0])
+
+    assert re.fullmatch(
+        r"tok_\w{32}  valid until [-\dT:]+Z  used never  jane  'rota'  OPERATOR\n", line
+    )
+    assert token("list") == ""
+    assert token("list", "--all").split()[1] == "revoked"
+
+
+def test_a_token_that_makes_no_sense_is_refused(empty_database: str) -> None:
+    arguments = ["token", "create", "--name", "x", "--subject", "jane", "--role", "VIEWER"]
+
+    done = testing.CliRunner().invoke(cli.main, arguments, env={"DATABASE_URL": empty_database})
+
+    assert done.exit_code == 1
+    assert "Error: A project role needs projects" in done.stderr
 
 
 def test_without_a_database_the_embedded_one_is_used(directory: Path) -> None:

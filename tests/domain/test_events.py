@@ -6,9 +6,11 @@ from collections.abc import Iterator
 import pytest
 
 from domain import (
+    api_token,
     deployment,
     environment,
     events,
+    person,
     project,
     service_facts,
     service_fold,
@@ -22,11 +24,15 @@ AGGREGATES = [
     environment.Environment,
     project.Project,
     deployment.Deployment,
+    person.Person,
+    api_token.ApiToken,
 ]
 MODULE_OF = {
     project.Project: "domain.events.projects",
     environment.Environment: "domain.events.environments",
     deployment.Deployment: "domain.events.deployments",
+    person.Person: "domain.events.people",
+    api_token.ApiToken: "domain.events.tokens",
 }
 
 

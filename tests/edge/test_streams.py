@@ -12,7 +12,9 @@ import psycopg
 import pytest
 import websockets
 
-from app.access import tokens
+from app import bootstrap
+from app.access import caller
+from app.application import request, tokens
 from tests.journeys.client import Api
 from tests.journeys.conftest import Launch, beside
 
@@ -23,10 +25,18 @@ EVENTS = {"Accept": "text/event-stream"}
 
 
 async def token(api: Api, *, lifetime: timedelta | None = None) -> str:
-    async with await psycopg.AsyncConnection.connect(api.product.dsn) as connection:
-        return await tokens.create(
-            connection=connection, subject="admin", name="a test", lifetime=lifetime
+    async with bootstrap.token_commands(conninfo=api.product.dsn) as commands:
+        _, made, _ = await commands.create(
+            request=request.Request(actor="a test", name="createToken"),
+            wanted=tokens.Wanted(
+                subject="admin",
+                name="a test",
+                roles=frozenset({caller.Role.OPERATOR}),
+                lifetime=lifetime,
+            ),
         )
+    assert made is not None
+    return made
 
 
 @contextlib.asynccontextmanager
@@ -91,8 +101,9 @@ async def test_streams_end_when_the_token_is_revoked(served: Api) -> None:
     revoked = await token(served)
 
     async with asyncio.timeout(20), connected(served, by=revoked) as socket:
-        with psycopg.connect(served.product.dsn) as connection:
-            connection.execute("UPDATE access.tokens SET revoked_at = now() WHERE name = 'a test'")
+        listed = served.ask("{ tokens(first: 100) { nodes { id name } } }")["tokens"]["nodes"]
+        newest = [each["id"] for each in listed if each["name"] == "a test"][-1]
+        served.do("revokeToken", id=newest)
         assert await closed(socket) == 4403
 
 

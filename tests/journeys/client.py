@@ -55,6 +55,11 @@ _SELECTIONS = {
     "deployment": DEPLOYMENT,
 }
 _OF_PROJECTS = {"createProject", "setSubscription", "addMember", "removeMember"}
+_OF_CALLERS = {"joinBeta": "viewer { subject beta roles }", "leaveBeta": "viewer { beta }"}
+_OF_TOKENS = {
+    "createToken": "secret token { id subject roles projects { id } expiresAt }",
+    "revokeToken": "token { id revokedAt }",
+}
 _OF_ENVIRONMENTS = {"createEnvironment", "deleteEnvironment", "configureDeployer"}
 _OF_DEPLOYMENTS = {"deploy", "cancelDeployment", "reportDeployment"}
 
@@ -73,10 +78,16 @@ class Project:
 class Api:
     """Asks the product; the helpers say what they expect and fail otherwise."""
 
-    def __init__(self, product: products.Product) -> None:
+    def __init__(self, product: products.Product, *, token: str | None = None) -> None:
         self.product = product
+        self._token = token
+        self.headers: dict[str, str] = {}
         self.answers: list[str] = []
         self._http = httpx.Client(timeout=products.PATIENCE)
+
+    def as_caller(self, token: str) -> "Api":
+        """Ask as somebody else."""
+        return Api(self.product, token=token)
 
     def close(self) -> None:
         self._http.close()
@@ -85,9 +96,12 @@ class Api:
         answer = self._http.post(
             f"{self.product.url}/graphql",
             json={"query": document, "variables": variables},
-            headers={"Authorization": f"Bearer {self.product.token}"},
+            headers={
+                "Authorization": f"Bearer {self._token or self.product.token}",
+                **self.headers,
+            },
         )
-        if "revealCredentials" not in document:
+        if "revealCredentials" not in document and "createToken" not in document:
             self.answers.append(answer.text)
         return answer
 
@@ -271,6 +285,9 @@ class Api:
 
 
 def _success(mutation: str) -> str:
+    shown = {**_OF_CALLERS, **_OF_TOKENS}.get(mutation)
+    if shown is not None:
+        return shown
     field = "serviceInstance"
     if mutation in _OF_PROJECTS:
         field = "project"
@@ -278,5 +295,5 @@ def _success(mutation: str) -> str:
         field = "environment"
     elif mutation in _OF_DEPLOYMENTS:
         field = "deployment"
-    shown = " variables { name value }" if mutation == "revealCredentials" else ""
-    return f"{field} {{ {_SELECTIONS[field]} }}{shown}"
+    more = " variables { name value }" if mutation == "revealCredentials" else ""
+    return f"{field} {{ {_SELECTIONS[field]} }}{more}"

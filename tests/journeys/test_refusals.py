@@ -139,6 +139,8 @@ CASES: list[tuple[str, str, str, Given]] = [
     ),
     ("SERVICE_NOT_FOUND", "NotFound", "attachService", lambda _: {"id": f"svc_{NOBODY}"}),
     ("SERVICE_NOT_FOUND", "NotFound", "attachService", lambda _: {"id": "nonsense"}),
+    ("TOKEN_NOT_FOUND", "NotFound", "revokeToken", lambda _: {"id": f"tok_{NOBODY}"}),
+    ("TOKEN_NOT_FOUND", "NotFound", "revokeToken", lambda _: {"id": "nonsense"}),
     (
         "NO_DEPLOYMENT_IN_PROGRESS",
         "NotFound",
@@ -200,8 +202,8 @@ TOLD_ELSEWHERE = {
     "PLAN_BLOCKED": "test_deployments",
     "OFFERING_RETIRED": "below",
     "UNAUTHENTICATED": "below; an error, not a refusal",
-    "FEATURE_NOT_ENABLED": "nothing is behind a flag",
-    "FORBIDDEN": "every token is an administrator's",
+    "FEATURE_NOT_ENABLED": "test_access",
+    "FORBIDDEN": "test_access",
     "VARIABLE_NAME_TAKEN": "the kinds that are shipped never share a name",
 }
 

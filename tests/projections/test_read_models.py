@@ -50,14 +50,23 @@ CONCERNED = {
     events.DeploymentSucceeded: {"deployments"},
     events.DeploymentFailed: {"deployments"},
     events.DeploymentCancelled: {"deployments"},
+    events.PersonAppeared: {"people"},
+    events.BetaJoined: {"people"},
+    events.BetaLeft: {"people"},
+    events.TokenCreated: {"api_tokens"},
+    events.TokenRevoked: {"api_tokens"},
     **{one: {"service_instances"} for one in SERVICE_EVENTS},
 }
+STREAMS = [
+    *("projects", "environments", "deployments", "service_instances"),
+    *("people", "api_tokens"),
+]
 
 
 @st.composite
 def histories(draw: st.DrawFn, *, any_fields: AnyFields, record: Record) -> list[RecordedEvent]:
     """Draw a project, environment, deployment or service instance with anything after it."""
-    stream = draw(st.sampled_from(["projects", "environments", "deployments", "service_instances"]))
+    stream = draw(st.sampled_from(STREAMS))
     first, *others = [one for one, tables in CONCERNED.items() if stream in tables]
     classes = [first, *draw(st.lists(st.sampled_from(others), max_size=8))]
     of = draw(st.uuids())

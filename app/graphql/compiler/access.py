@@ -1,12 +1,68 @@
-"""What a caller may see: the one place that says it.
+"""What a caller may see: the one place that says it in SQL.
 
 Each statement that reaches rows from outside, by id or by list, holds this condition; rows
-reached from a row that the caller sees belong to the same project.
+reached from a row that the caller sees belong to the same project. Whether the caller sees all
+decides the shape of a statement; who it is, is bound to it, so that callers share statements.
+Memberships are asked for by the statement itself: whoever leaves a project sees it no more.
 """
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import LiteralString
 
 from psycopg import sql
 
+from app.application import permissions
+from app.graphql.compiler import binding
+from app.graphql.compiler.compiling import Compiler
 
-def visible(*, there: sql.Composable) -> sql.Composable:  # noqa: ARG001  the rows decide, once callers differ
-    """Return the condition on the rows `there`; an operator, the only caller so far, sees all."""
-    return sql.SQL("true")
+_MINE: LiteralString = """
+    SELECT m.project_id FROM read.members AS m WHERE m.subject = {subject}::text
+        AND ({only_in}::uuid[] IS NULL OR m.project_id = ANY({only_in}::uuid[]))
+    UNION ALL SELECT unnest({granted}::uuid[])"""
+
+_THINGS: LiteralString = """
+    SELECT thing.id FROM ({mine}) AS mine (id), LATERAL (
+        SELECT mine.id
+        UNION ALL SELECT e.id FROM read.environments AS e WHERE e.project_id = mine.id
+        UNION ALL SELECT s.id FROM read.service_instances AS s WHERE s.project_id = mine.id
+        UNION ALL SELECT d.id FROM read.deployments AS d WHERE d.project_id = mine.id
+    ) AS thing"""
+
+_CONDITIONS: Mapping[str, LiteralString] = MappingProxyType(
+    {
+        "read.projects": "{there}.id IN ({mine})",
+        "read.environments": "{there}.project_id IN ({mine})",
+        "read.service_instances": "{there}.project_id IN ({mine})",
+        "read.deployments": "{there}.project_id IN ({mine})",
+        "ledger.events": "{there}.originator_id IN ({things})",
+        "read.api_tokens": "false",
+    }
+)
+"""Which rows of a table those see who do not see all; a table that is not listed has none."""
+
+
+IN_BETA = frozenset({"ServiceInstance", "Deployment", "DeploymentPlan", "Revision", "AuditEvent"})
+"""The types that make up the view of services (R1), and what is reached through them alone."""
+
+
+def visible(*, table: str, there: sql.Composable, compiler: Compiler) -> sql.Composable:
+    """Return the condition on the rows `there` of a table."""
+    if compiler.ask(lambda bound: _scope(bound).sees_all) is True:
+        return sql.SQL("true")
+    mine = sql.SQL(_MINE).format(
+        subject=compiler.parameter(lambda bound: _scope(bound).subject),
+        only_in=compiler.parameter(lambda bound: _listed(_scope(bound).only_in)),
+        granted=compiler.parameter(lambda bound: _listed(_scope(bound).granted)),
+    )
+    return sql.SQL(_CONDITIONS[table]).format(
+        there=there, mine=mine, things=sql.SQL(_THINGS).format(mine=mine)
+    )
+
+
+def _scope(bound: binding.Binding) -> permissions.Scope:
+    return permissions.scope_of(bound.caller)
+
+
+def _listed(projects: tuple[object, ...] | None) -> list[object] | None:
+    return None if projects is None else list(projects)

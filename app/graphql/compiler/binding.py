@@ -7,12 +7,15 @@ from typing import Any
 import graphql
 from graphql.execution import values
 
+from app.access.caller import Caller
+
 
 @dataclasses.dataclass(frozen=True)
 class Binding:
-    """The coerced variables of an execution, and what was `given` beside them."""
+    """The coerced variables of an execution, who asks, and what was `given` beside them."""
 
     variables: values.VariableValues
+    caller: Caller | None
     given: Mapping[str, object] = dataclasses.field(default_factory=dict)
     _arguments: dict[int, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
 

@@ -63,6 +63,7 @@ class Compiler:
         self.parameters: dict[str, binding.Value] = {}
         self.preparations: list[Preparation] = []
         self.computations: list[Computation] = []
+        self.types: set[str] = set()
         self._aliases = 0
         self._fields = 0
         self._selector = selection.Selector(schema=schema, fragments=fragments, ask=self.ask)
@@ -108,6 +109,7 @@ class Compiler:
 
         Raises LIMIT_EXCEEDED when the statement grows too large: aliases multiply by level.
         """
+        self.types.add(type_.name)
         found = self._selector.fields(type_=type_, selections=selections, path=path)
         self._fields += len(found)
         if self._fields > _LARGEST:

@@ -11,7 +11,7 @@ import graphql
 from psycopg import sql
 
 from app.graphql import limits
-from app.graphql.compiler import binding, compiling, cursors, filtering, selection, sources
+from app.graphql.compiler import access, binding, compiling, cursors, filtering, selection, sources
 from app.graphql.compiler.compiling import Compiler
 
 DEFAULT_PAGE = 50
@@ -62,6 +62,7 @@ class _Paging:
             "graphql.GraphQLObjectType",
             graphql.get_named_type(self.type.fields["nodes"].type),
         )
+        compiler.types.add(self.node_type.name)  # a list tells of its rows, if only their number
         largest = limits.of(compiler.schema).page
         self.page = cast("Page", compiler.ask(lambda bound: _page(field, bound, largest)))
         self.order = self._order()
@@ -196,12 +197,18 @@ class _Paging:
             sources.conditions(
                 self.connection.on,
                 names=names,
-                is_outside=self.connection.is_outside,
+                seen=self._seen(there),
             )
         ]
         for filter_, value in self.filters:
             every.append(sql.SQL(filter_.on).format(there=there, value=value))
         return sql.SQL(" AND ").join(every)
+
+    def _seen(self, there: sql.Composable) -> sql.Composable | None:
+        if not self.connection.is_outside:
+            return None
+        table = sources.rows_of(self.node_type).name
+        return access.visible(table=table, there=there, compiler=self.compiler)
 
     def _compare(
         self, there: sql.Composable, edge: Literal["after", "before"], *, is_inside: bool

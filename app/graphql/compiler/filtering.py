@@ -6,7 +6,7 @@ from typing import Any, LiteralString
 
 from psycopg import sql
 
-from app.graphql.compiler import binding, selection, sources
+from app.graphql.compiler import access, binding, selection, sources
 from app.graphql.compiler.compiling import Compiler
 
 
@@ -36,7 +36,9 @@ class Followed:
             self.given, field=field, here=here, there=there, compiler=compiler
         )
         names["event"] = compiler.parameter(lambda bound: bound.given["event"])
-        every = [sources.conditions(self.on, names=names, is_outside=True)]
+        table = sources.rows_of(type_).name
+        seen = access.visible(table=table, there=there, compiler=compiler)
+        every = [sources.conditions(self.on, names=names, seen=seen)]
         for filter_, value in asked(self.filters, field=field, compiler=compiler):
             every.append(sql.SQL(filter_.on).format(there=there, value=value))
         return sql.SQL("(SELECT {} FROM {} WHERE {})").format(

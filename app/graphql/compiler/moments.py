@@ -6,7 +6,7 @@ from uuid import UUID
 
 from psycopg import sql
 
-from app.graphql.compiler import binding, selection, sources
+from app.graphql.compiler import access, binding, selection, sources
 from app.graphql.compiler.compiling import Compiler
 
 SERVICE_INSTANCE_AT = "service_instance_at"
@@ -44,6 +44,7 @@ class AtMoment:
         type_ = compiler.object_type(field.type.name)
         there = compiler.alias()
         rows = sources.rows_of(type_)
+        seen = access.visible(table=rows.name, there=there, compiler=compiler)
         return sql.SQL(
             "(SELECT {} FROM jsonb_populate_record(NULL::{}, {}::jsonb) AS {} WHERE {})"
         ).format(
@@ -51,5 +52,5 @@ class AtMoment:
             sql.Identifier(rows.schema, rows.table),
             compiler.prepared(kind=SERVICE_INSTANCE_AT, request=then),
             there,
-            sources.conditions("{there}.id IS NOT NULL", names={"there": there}, is_outside=True),
+            sources.conditions("{there}.id IS NOT NULL", names={"there": there}, seen=seen),
         )

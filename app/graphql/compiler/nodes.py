@@ -7,7 +7,7 @@ from uuid import UUID
 
 from psycopg import sql
 
-from app.graphql.compiler import binding, selection, sources
+from app.graphql.compiler import access, binding, selection, sources
 from app.graphql.compiler.compiling import Compiler
 
 Parse = Callable[[str], tuple[str, UUID] | None]
@@ -130,8 +130,12 @@ def _tree(
     type_ = compiler.object_type(type_name)
     there = compiler.alias()
     names: Mapping[str, sql.Composable | None] = {"there": there, "id": id_}
+    seen = None
+    if is_outside:
+        table = sources.rows_of(type_).name
+        seen = access.visible(table=table, there=there, compiler=compiler)
     return sql.SQL("(SELECT {} FROM {} WHERE {})").format(
         compiler.object(type_=type_, field=field, row=there, is_typed=True),
         sources.rows_of(type_).from_clause(there),
-        sources.conditions("{there}.id = {id}", names=names, is_outside=is_outside),
+        sources.conditions("{there}.id = {id}", names=names, seen=seen),
     )

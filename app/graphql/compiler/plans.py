@@ -19,6 +19,8 @@ class Plan:
     parameters: Mapping[str, binding.Value]
     preparations: Sequence[compiling.Preparation]
     computations: Sequence[compiling.Computation]
+    types: frozenset[str]
+    """The object types that it shows something of."""
 
     def values(self, bound: binding.Binding) -> dict[str, Any]:
         """Return the parameters, but for those that are prepared."""
@@ -108,6 +110,7 @@ def compiled(
         parameters=compiler.parameters,
         preparations=tuple(compiler.preparations),
         computations=tuple(compiler.computations),
+        types=frozenset(compiler.types),
     )
     return plan, compiler.answers
 

@@ -36,6 +36,11 @@ class Rows:
     schema: str
     table: str
 
+    @property
+    def name(self) -> str:
+        """The full name of the table."""
+        return f"{self.schema}.{self.table}"
+
     def from_clause(self, there: sql.Composable) -> sql.Composable:
         """Return the table under an alias."""
         return sql.SQL("{} AS {}").format(sql.Identifier(self.schema, self.table), there)
@@ -116,7 +121,13 @@ class One:
         return sql.SQL("(SELECT {} FROM {} WHERE {})").format(
             compiler.object(type_=type_, field=field, row=there),
             from_clause(self.rows, type_=type_, names=names),
-            conditions(self.on, names=names, is_outside=self.is_outside),
+            conditions(
+                self.on,
+                names=names,
+                seen=access.visible(table=rows_of(type_).name, there=there, compiler=compiler)
+                if self.is_outside
+                else None,
+            ),
         )
 
 
@@ -239,11 +250,10 @@ def conditions(
     on: LiteralString,
     *,
     names: Mapping[str, sql.Composable | None],
-    is_outside: bool,
+    seen: sql.Composable | None,
 ) -> sql.Composable:
-    """Return the condition of a relation, with access if the rows are asked for from outside."""
-    there = cast("sql.Composable", names["there"])
+    """Return the condition of a relation, with what is `seen` if it is asked from outside."""
     every: list[sql.Composable] = [sql.SQL(on).format(**names)]
-    if is_outside:
-        every.append(access.visible(there=there))
+    if seen is not None:
+        every.append(seen)
     return sql.SQL(" AND ").join(every)

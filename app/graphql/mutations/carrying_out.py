@@ -46,8 +46,18 @@ Command = Callable[[application.Application, Request, Any], Awaitable[Done]]
 """Calls one use case: what the program can do, the command as it came in, and its input."""
 
 
-def mutation(*, given: type, success: type, description: str) -> Callable[[Command], Any]:
-    """Make a mutation of a command: one input in, success or a refusal out."""
+def mutation(
+    *,
+    given: type,
+    success: type,
+    description: str,
+    is_input_optional: bool = False,
+    needs_beta: bool = True,
+) -> Callable[[Command], Any]:
+    """Make a mutation of a command: one input in, success or a refusal out.
+
+    One that does not need the Beta must not show what does (R1): that is refused before.
+    """
     name = success.__name__.removesuffix("Success")
     result: Any = Annotated[
         functools.reduce(operator.or_, refusals.ALL, success),
@@ -56,11 +66,20 @@ def mutation(*, given: type, success: type, description: str) -> Callable[[Comma
 
     def made(command: Command) -> Any:  # noqa: ANN401  a strawberry field
         async def resolve(info: context.Info, input: Any) -> Any:  # noqa: ANN401  as annotated below
+            if not needs_beta:
+                payloads.require_readable(info, success)
             return await _carry_out(info, input, success, command)
 
+        async def resolve_optional(info: context.Info, input: Any = strawberry.UNSET) -> Any:  # noqa: ANN401  as annotated below
+            return await _carry_out(info, input or given(), success, command)
+
+        resolve = resolve_optional if is_input_optional else resolve
         resolve.__name__ = command.__name__
         resolve.__annotations__ |= {
-            "input": Annotated[given, strawberry.argument(description="What to do.")],
+            "input": Annotated[
+                given | None if is_input_optional else given,
+                strawberry.argument(description="What to do."),
+            ],
             "return": result | None,  # null if it broke, so that its siblings are still told
         }
         return strawberry.mutation(resolver=resolve, description=description)
@@ -131,7 +150,14 @@ def _request(info: context.Info, given: object) -> Request:
                 message=f"An idempotency key has 1 to {_LONGEST_KEY} characters.",
                 path="idempotencyKey",
             )
-    return Request(actor=caller.subject, name=info.field_name, content=content, idempotency_key=key)
+    return Request(
+        actor=caller.subject,
+        name=info.field_name,
+        content=content,
+        idempotency_key=key,
+        caller=caller,
+        traceparent=info.context.traceparent,
+    )
 
 
 def _hide_secrets(content: dict[str, Any]) -> None:

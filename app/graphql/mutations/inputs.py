@@ -33,6 +33,45 @@ _PARAMETERS = "An object as the plan's `parametersSchema` describes it."
 _MEMBER = "Whom the token of that person speaks for."
 
 
+@strawberry.input(description="Nothing but a name for the command.")
+class JoinBetaInput:
+    """Nothing but a name for the command."""
+
+    idempotency_key: str | None = _optional(_KEY)
+
+
+@strawberry.input(description="Nothing but a name for the command.")
+class LeaveBetaInput:
+    """Nothing but a name for the command."""
+
+    idempotency_key: str | None = _optional(_KEY)
+
+
+@strawberry.input(description="A new API token.")
+class CreateTokenInput:
+    """A new API token."""
+
+    name: str = _field("What it is for.")
+    subject: str = _field("Whom it speaks for, as the history shall say.")
+    roles: list[enums.Role] | None = _optional(
+        "One role in `projects`, or roles on the whole platform. Without a role, what the"
+        " memberships of its subject allow."
+    )
+    projects: list[strawberry.ID] | None = _optional(
+        "The ids of projects, `prj_…`: the token is good for nothing elsewhere."
+    )
+    expires_at: scalars.DateTime | None = _optional("When it ends on its own; never if not given.")
+    idempotency_key: str | None = _optional(_KEY)
+
+
+@strawberry.input(description="An API token to end.")
+class RevokeTokenInput:
+    """An API token to end."""
+
+    id: strawberry.ID = _field("The id of the token, `tok_…`.")
+    idempotency_key: str | None = _optional(_KEY)
+
+
 @strawberry.input(description="A new project.")
 class CreateProjectInput:
     """A new project."""

@@ -4,10 +4,12 @@ import strawberry
 
 from app.graphql import source
 from app.graphql.types import scalars
+from app.graphql.types.api_tokens import ApiToken
 from app.graphql.types.deployments import Deployment
 from app.graphql.types.environments import Environment
 from app.graphql.types.projects import Project
 from app.graphql.types.service_instances import ServiceInstance
+from app.graphql.types.viewer import Viewer
 
 
 @strawberry.type
@@ -39,6 +41,40 @@ class _DeploymentChanged(_Done):
     deployment: Deployment = source.changed(
         "deployment", description="The deployment, after the change."
     )
+
+
+@strawberry.type
+class _ViewerChanged(_Done):
+    viewer: Viewer = strawberry.field(description="Who asked, after the change.")
+
+
+@strawberry.type
+class _TokenChanged(_Done):
+    token: ApiToken = source.changed("token", description="The token, after the change.")
+
+
+@strawberry.type(description="The caller has signed up.")
+class JoinBetaSuccess(_ViewerChanged):
+    """The caller has signed up."""
+
+
+@strawberry.type(description="The caller does without.")
+class LeaveBetaSuccess(_ViewerChanged):
+    """The caller does without."""
+
+
+@strawberry.type(description="The token is made.")
+class CreateTokenSuccess(_TokenChanged):
+    """The token is made."""
+
+    secret: str | None = strawberry.field(
+        description="The token itself: keep it. Null if it was told before, under the same key."
+    )
+
+
+@strawberry.type(description="The token is void.")
+class RevokeTokenSuccess(_TokenChanged):
+    """The token is void."""
 
 
 @strawberry.type(description="A variable with its secret value.")

@@ -68,7 +68,7 @@ async def add_member(
 @mutation(
     given=inputs.RemoveMemberInput,
     success=payloads.RemoveMemberSuccess,
-    description="Take a person out of the project.",
+    description="Take a person out of the project, unless nobody else is a manager.",
 )
 async def remove_member(
     use_cases: application.Application, request: Request, given: inputs.RemoveMemberInput
@@ -123,7 +123,10 @@ async def delete_environment(
 @mutation(
     given=inputs.ConfigureDeployerInput,
     success=payloads.ConfigureDeployerSuccess,
-    description="Choose who carries out the deployments of an environment.",
+    description=(
+        "Choose who carries out the deployments of an environment. COMMAND, WEBHOOK, and ENV_FILE"
+        " with settings act in the server's place: for operators only."
+    ),
 )
 async def configure_deployer(
     use_cases: application.Application, request: Request, given: inputs.ConfigureDeployerInput

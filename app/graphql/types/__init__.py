@@ -11,6 +11,7 @@ deployments         deployments and their plans
 service_instances   service instances, what is under way, what happened
 audit               the log, event by event
 viewer              who asks
+api_tokens          API tokens, for operators and auditors
 refusals            why a command was refused
 query               the doors to all of it
 subscription        what happens from now on

@@ -159,8 +159,14 @@ described(
 Role = caller.Role
 described(
     Role,
-    description="What a caller may do beyond its own projects.",
-    meanings={"OPERATOR": "Administer everything."},
+    description="What a caller may do, in projects or on the whole platform.",
+    meanings={
+        "VIEWER": "Read everything in a project but credentials.",
+        "DEVELOPER": "Change services and deploy.",
+        "MANAGER": "All that, and members, subscription, environments and removal.",
+        "OPERATOR": "A manager of all projects, who also gives up removals and makes tokens.",
+        "AUDITOR": "Read everything and the log, but no secrets.",
+    },
 )
 RefusalCode = errors.RefusalCode
 described(
@@ -195,6 +201,7 @@ described(
         "PROJECT_NOT_FOUND": "There is no such project.",
         "ENVIRONMENT_NOT_FOUND": "There is no such environment.",
         "SERVICE_NOT_FOUND": "There is no such service instance.",
+        "TOKEN_NOT_FOUND": "There is no such API token.",
         "ENVIRONMENT_NOT_EMPTY": "The environment still has services.",
         "VERSION_CONFLICT": "Somebody else changed it meanwhile.",
         "IDEMPOTENCY_KEY_REUSED": "The idempotency key was used for something else.",

@@ -34,6 +34,7 @@ SERVICE_INSTANCES = (
     Order("PREFIX_ASC", _PREFIX),
     Order("PREFIX_DESC", _PREFIX, is_descending=True),
 )
+API_TOKENS = (Order("API_TOKENS", _CREATED),)
 PROJECTS = (Order("PROJECTS", _CREATED),)
 DEPLOYMENTS = (Order("DEPLOYMENTS", (("number", "int4"), _ID), is_descending=True),)
 HISTORY = (Order("HISTORY", (("version", "int4"),)),)

@@ -5,6 +5,7 @@ import strawberry
 from app.graphql import context, identifiers, source
 from app.graphql.compiler import moments, nodes, sources
 from app.graphql.types import audit, filters, orders, scalars
+from app.graphql.types.api_tokens import ApiToken
 from app.graphql.types.catalogue import Offering
 from app.graphql.types.deployments import Deployment
 from app.graphql.types.environments import Environment
@@ -114,7 +115,7 @@ class Query:
         "true",
         orders=orders.PROJECTS,
         is_outside=True,
-        description="All projects, oldest first.",
+        description="All projects that the caller sees, oldest first.",
     )
     environment: Environment | None = source.field(
         _EITHER_ENVIRONMENT,
@@ -137,7 +138,7 @@ class Query:
         filters=filters.SERVICE_INSTANCES,
         arguments=filters.SERVICE_INSTANCE_ARGUMENTS,
         is_outside=True,
-        description="Service instances of all projects, removed ones included.",
+        description="Service instances of all these projects, removed ones included.",
     )
     deployment: Deployment | None = source.asked(
         "{there}.id = {id}::uuid",
@@ -160,6 +161,13 @@ class Query:
         is_two_way=False,
         description="Removed instances whose resource was left behind; it may still cost money.",
     )
+    tokens: Connection[ApiToken] | None = source.connection(
+        "true",
+        orders=orders.API_TOKENS,
+        is_outside=True,
+        is_two_way=False,
+        description="API tokens, oldest first; for operators and auditors, others see none.",
+    )
     audit_events: Connection[audit.AuditEvent] | None = source.connection(
         "true",
         orders=orders.EVENTS,
@@ -169,5 +177,6 @@ class Query:
         ],
         is_outside=True,
         is_two_way=False,
-        description="Everything that happened, oldest first. The cursor is the position.",
+        description="Everything that happened in projects that the caller sees, oldest first;"
+        " operators and auditors see the rest too. The cursor is the position.",
     )

@@ -3,7 +3,12 @@
 import strawberry
 
 from app.access import caller
+from app.graphql import context
 from app.graphql.types import enums
+
+
+async def _is_in_beta(root: "Viewer", info: context.Info) -> bool:
+    return await info.context.application.admission.is_in_beta(root.subject)
 
 
 @strawberry.type(description="Whoever the token of this request speaks for.")
@@ -12,9 +17,11 @@ class Viewer:
 
     subject: str = strawberry.field(description="The caller, as the sign-in names it.")
     name: str | None = strawberry.field(description="A name for people.")
-    beta: bool = strawberry.field(description="Signed up for Beta features?")
+    beta: bool = strawberry.field(
+        resolver=_is_in_beta, description="Signed up for Beta features, or has the Beta ended?"
+    )
     roles: list[enums.Role] = strawberry.field(
-        description="What the caller may do beyond its own projects."
+        description="What the token itself allows; memberships of projects come on top."
     )
 
 
@@ -23,6 +30,5 @@ def viewer_of(who: caller.Caller) -> Viewer:
     return Viewer(
         subject=who.subject,
         name=who.name,
-        beta=True,
         roles=sorted(who.roles, key=lambda role: role.value),
     )

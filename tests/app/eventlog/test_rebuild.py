@@ -28,6 +28,8 @@ STORIES: list[list[type[events.Event]]] = [
         events.EnvironmentListed,
         events.UnitTaken,
     ],
+    [events.PersonAppeared, events.BetaJoined, events.BetaLeft],
+    [events.TokenCreated, events.TokenRevoked],
     [
         events.EnvironmentCreated,
         events.EnvironmentPrefixTaken,

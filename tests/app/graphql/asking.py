@@ -16,8 +16,9 @@ from app.graphql import context, identifiers, reading
 OPERATOR = caller.Caller(
     subject="ada",
     name="Ada",
-    token_id=uuid.UUID(int=1),
+    token_id="tok_1",
     roles=frozenset({caller.Role.OPERATOR}),
+    is_in_beta=True,
 )
 
 

@@ -8,16 +8,22 @@ import pytest
 
 from app import asgi, bootstrap, settings
 from app import database as databases
-from app.access import tokens
-from app.application import request
+from app.access import caller
+from app.application import request, tokens
 from app.graphql import reading
 from tests.app.graphql.asking import COUNTED, Api, CountingCursor, Shop
 
 
 @pytest.fixture
-async def api(database: str, directory: Path) -> AsyncIterator[Api]:
+def beta_ended() -> bool:
+    """Most tests are not about the Beta."""
+    return True
+
+
+@pytest.fixture
+async def api(database: str, directory: Path, *, beta_ended: bool) -> AsyncIterator[Api]:
     found = databases.Database(ledger_dsn=database, provider_dsn=None, provider_address=None)
-    wanted = settings.Settings(data_directory=directory)
+    wanted = settings.Settings(data_directory=directory, beta_ended=beta_ended)
     async with contextlib.AsyncExitStack() as stack:
         parts = await stack.enter_async_context(
             bootstrap.assembled(settings=wanted, found=found, progress=lambda _: None)
@@ -68,8 +74,12 @@ async def shop(api: Api) -> Shop:
 
 @pytest.fixture
 async def token(api: Api) -> str:
-    async with api.parts.pool.connection() as connection:
-        return await tokens.create(connection=connection, subject="ada", name="Ada")
+    _, made, _ = await api.parts.application.tokens.create(
+        request=request.Request(actor="root", name="createToken"),
+        wanted=tokens.Wanted(subject="ada", name="Ada", roles=frozenset({caller.Role.OPERATOR})),
+    )
+    assert made is not None
+    return made
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import pytest
 import uvicorn
 
 from app import asgi
-from app.access import tokens
 from app.application import request
 from app.graphql import streams
 from tests.app.graphql.asking import Api, Shop
@@ -84,9 +83,7 @@ def frame(message: object) -> bytes:
     return b"\x81" + length + b"\0\0\0\0" + text
 
 
-async def test_abandoned_streams_leave_nothing_behind(api: Api, shop: Shop) -> None:
-    async with api.parts.pool.connection() as connection:
-        token = await tokens.create(connection=connection, subject="ada", name="Ada")
+async def test_abandoned_streams_leave_nothing_behind(api: Api, shop: Shop, token: str) -> None:
     async with served(api) as (server, open_streams):
         port = server.servers[0].sockets[0].getsockname()[1]
         before, objects = len(asyncio.all_tasks()), 0

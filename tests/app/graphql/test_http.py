@@ -243,6 +243,20 @@ async def test_subscription_over_a_websocket(api: Api, token: str) -> None:
     assert answers[-1]["payload"]["data"] == {"projects": {"nodes": [{"name": "shop"}]}}
 
 
+async def test_a_revoked_token_begins_nothing_more_over_a_websocket(api: Api, token: str) -> None:
+    async with asyncio.timeout(20), served(api) as address, connect(address) as socket:
+        await exchange(
+            socket, {"type": "connection_init", "payload": {"authorization": f"Bearer {token}"}}
+        )
+        await socket.recv()
+        await api.execute("UPDATE read.api_tokens SET revoked_at = now() WHERE subject = 'ada'")
+        payload = {"query": "{ projects { totalCount } }"}
+        await exchange(socket, {"id": "1", "type": "subscribe", "payload": payload})
+        answer = json.loads(await socket.recv())
+
+    assert "UNAUTHENTICATED" in json.dumps(answer)
+
+
 async def test_wrong_token_and_no_token_over_a_websocket(api: Api) -> None:
     async with asyncio.timeout(20), served(api) as address:
         async with connect(address) as socket:

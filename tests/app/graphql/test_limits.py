@@ -103,7 +103,7 @@ def cost(text: str, **variables: object) -> int:
         schema, operation.variable_definitions or (), variables
     )
     assert not isinstance(coerced, list)
-    bound = binding.Binding(variables=coerced)
+    bound = binding.Binding(variables=coerced, caller=None)
     return costs.of(schema=schema, operation=operation, fragments=fragments, bound=bound)
 
 

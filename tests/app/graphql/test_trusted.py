@@ -10,7 +10,6 @@ import httpx
 import pytest
 
 from app import asgi, settings
-from app.access import tokens
 from app.graphql import trusted
 from tests.app.graphql.asking import Api, Shop
 from tests.app.graphql.test_http import codes, connect, exchange, served
@@ -32,12 +31,6 @@ def manifest(directory: Path, content: object) -> Path:
     path = directory / "documents.json"
     path.write_text(json.dumps(content))
     return path
-
-
-@pytest.fixture
-async def token(api: Api) -> str:
-    async with api.parts.pool.connection() as connection:
-        return await tokens.create(connection=connection, subject="ada", name="Ada")
 
 
 @pytest.fixture

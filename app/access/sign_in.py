@@ -1,0 +1,79 @@
+"""From whatever somebody presents to a caller."""
+
+import dataclasses
+import logging
+from typing import Any
+
+import psycopg_pool
+
+from app.access import caller, last_use, oidc, tokens
+from app.eventlog import connections
+
+_SECONDS = 5.0
+_logger = logging.getLogger(__name__)
+
+_IS_IN_BETA = "SELECT EXISTS (SELECT 1 FROM read.people WHERE subject = %s AND in_beta)"
+
+
+class SignIn:
+    """Recognises API tokens, and those of an OpenID provider if there is one."""
+
+    def __init__(
+        self,
+        *,
+        pool: psycopg_pool.AsyncConnectionPool[Any],
+        provider: oidc.Provider | None,
+        is_beta_over: bool,
+    ) -> None:
+        self._connections = connections.Connections(pool=pool, seconds=_SECONDS)
+        self._provider = provider
+        self._is_beta_over = is_beta_over
+        self._last_use = last_use.LastUse(pool=pool)
+
+    async def aclose(self) -> None:
+        """Write what is noted, let go of connections."""
+        await self._last_use.aclose()
+        if self._provider is not None:
+            await self._provider.aclose()
+
+    async def authenticate(self, token: str) -> caller.Caller | None:
+        """Return whoever the token speaks for; None, and a line in the log, if for nobody.
+
+        Raises LogUnavailableError.
+        """
+        if token.startswith(tokens.PREFIX):
+            found = await self._by_own(token)
+        else:
+            found = await self._by_provider(token)
+        if found is not None and self._is_beta_over:
+            return dataclasses.replace(found, is_in_beta=True)
+        return found
+
+    async def _by_own(self, token: str) -> caller.Caller | None:
+        async def work(connection: connections.Connection) -> caller.Caller | None:
+            return await tokens.authenticate(connection=connection, token=token)
+
+        found = await self._connections.run(work)
+        if found is None:
+            _logger.info("refused an API token: unknown, expired or revoked")
+            return None
+        token_id = tokens.parsed_id(found.token_id)
+        if token_id is not None:
+            self._last_use.note(token_id)
+        return found
+
+    async def _by_provider(self, token: str) -> caller.Caller | None:
+        if self._provider is None:
+            _logger.info("refused a token that is no API token")
+            return None
+        found = await self._provider.authenticate(token)
+        if found is None:
+            return None
+        subject = found.subject
+
+        async def work(connection: connections.Connection) -> bool:
+            cursor = await connection.execute(_IS_IN_BETA, [subject])
+            [(is_in_beta,)] = await cursor.fetchall()
+            return bool(is_in_beta)
+
+        return dataclasses.replace(found, is_in_beta=await self._connections.run(work))

@@ -1,0 +1,137 @@
+"""Lets a command in, or refuses it, before anything is decided: a repeated one too.
+
+What is asked is how the caller stands to the place now, by the read models, which are written
+with the events. What the answer means is said in `permissions`. Each refusal is logged.
+"""
+
+import enum
+import logging
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, LiteralString
+from uuid import UUID
+
+import psycopg_pool
+from psycopg import sql
+
+from app.access.caller import Caller, Role
+from app.application import permissions
+from app.application.permissions import Action, Standing
+from app.application.request import Request
+from app.eventlog import connections
+from domain import errors
+from domain.errors import RefusalCode
+
+_SECONDS = 5.0
+_logger = logging.getLogger(__name__)
+
+
+class Place(enum.Enum):
+    """What an action is about, and what is said if it is not there."""
+
+    PROJECT = (RefusalCode.PROJECT_NOT_FOUND, "project")
+    ENVIRONMENT = (RefusalCode.ENVIRONMENT_NOT_FOUND, "environment")
+    SERVICE = (RefusalCode.SERVICE_NOT_FOUND, "service")
+    DEPLOYMENT = (RefusalCode.NO_DEPLOYMENT_IN_PROGRESS, "deployment")
+
+
+_PLACES: Mapping[Place, LiteralString] = MappingProxyType(
+    {
+        Place.PROJECT: """
+            SELECT id AS project_id, false AS protected FROM read.projects WHERE id = %(id)s""",
+        Place.ENVIRONMENT: """
+            SELECT project_id, protected FROM read.environments WHERE id = %(id)s""",
+        Place.SERVICE: """
+            SELECT s.project_id, e.protected FROM read.service_instances AS s
+            JOIN read.environments AS e ON e.id = s.environment_id WHERE s.id = %(id)s""",
+        Place.DEPLOYMENT: """
+            SELECT project_id, false AS protected FROM read.deployments WHERE id = %(id)s""",
+    }
+)
+_STANDING: LiteralString = """
+    SELECT place.project_id, place.protected,
+        (SELECT m.role FROM read.members AS m
+            WHERE m.project_id = place.project_id AND m.subject = %(subject)s),
+        EXISTS (SELECT 1 FROM read.people AS p WHERE p.subject = %(subject)s AND p.in_beta)
+    FROM (SELECT 1) AS once LEFT JOIN ({place}) AS place ON true
+"""
+_STATEMENTS = MappingProxyType(
+    {
+        place: sql.SQL(_STANDING).format(place=sql.SQL(found)).as_bytes()
+        for place, found in _PLACES.items()
+    }
+)
+_BETA = b"SELECT EXISTS (SELECT 1 FROM read.people WHERE subject = %(subject)s AND in_beta)"
+
+
+class Admission:
+    """Asks how a caller stands to a place, and lets permissions decide."""
+
+    def __init__(self, *, pool: psycopg_pool.AsyncConnectionPool[Any], is_beta_over: bool) -> None:
+        self._connections = connections.Connections(pool=pool, seconds=_SECONDS)
+        self._is_beta_over = is_beta_over
+
+    async def admit_to(
+        self, place: Place, place_id: UUID, *, request: Request, action: Action
+    ) -> None:
+        """Let the command in. Raises FEATURE_NOT_ENABLED, the place's NOT_FOUND or FORBIDDEN."""
+        caller = request.caller
+        if caller is None:
+            return  # the system itself: a worker, a receiver, the command line
+        values = {"id": place_id, "subject": caller.subject}
+        [(project_id, is_protected, role, is_in_beta)] = await self._rows(
+            _STATEMENTS[place], values
+        )
+        with _Logged(caller, action, place_id):
+            permissions.require_beta(action=action, is_in_beta=is_in_beta or self._is_beta_over)
+            standing = None
+            if project_id is not None:
+                standing = Standing(
+                    project_id=project_id,
+                    membership=None if role is None else Role[role],
+                    is_protected=is_protected,
+                )
+            if standing is None or not permissions.sees(caller=caller, standing=standing):
+                raise errors.NotFoundRefusedError(
+                    code=place.value[0],
+                    message=f"There is no such {place.value[1]}.",
+                    given_id=place_id.hex,
+                )
+            permissions.require_at(action=action, caller=caller, standing=standing)
+
+    async def admit(self, *, request: Request, action: Action) -> None:
+        """Let in what is about no place. Raises FEATURE_NOT_ENABLED or FORBIDDEN."""
+        caller = request.caller
+        if caller is None:
+            return
+        is_in_beta = await self.is_in_beta(caller.subject)
+        with _Logged(caller, action, None):
+            permissions.require_beta(action=action, is_in_beta=is_in_beta)
+            permissions.require_on_platform(action=action, caller=caller)
+
+    async def is_in_beta(self, subject: str) -> bool:
+        """Has the person signed up for Beta features, or has the Beta ended?"""
+        if self._is_beta_over:
+            return True
+        [(is_in_beta,)] = await self._rows(_BETA, {"subject": subject})
+        return bool(is_in_beta)
+
+    async def _rows(self, statement: bytes, values: dict[str, Any]) -> list[tuple[Any, ...]]:
+        async def work(connection: connections.Connection) -> list[tuple[Any, ...]]:
+            return await (await connection.execute(statement, values)).fetchall()
+
+        return await self._connections.run(work)
+
+
+class _Logged:
+    """Logs a refusal on its way out."""
+
+    def __init__(self, caller: Caller, action: Action, place_id: UUID | None) -> None:
+        self._told = (caller.subject, caller.token_id, action.name, place_id)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, errors.RefusedError):
+            _logger.warning("refused %r (%s) %s at %s: %s", *self._told, error.code.value)

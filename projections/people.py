@@ -1,0 +1,47 @@
+"""Who signed up for what."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from domain import events
+from projections.projection import Column, Index, Key, RecordedEvent, Row, Table, holds
+
+
+class People:
+    """A row per person that ever signed up for something."""
+
+    version: ClassVar[int] = 1
+    table: ClassVar[Table] = Table(
+        name="people",
+        columns=(
+            Column("id", "uuid"),
+            Column("subject", "text"),
+            Column("in_beta", "bool"),
+            Column("position", "int8"),
+        ),
+        primary_key=("id",),
+        indexes=(Index(("subject",), where="in_beta"),),
+    )
+
+    def keys(self, recorded: RecordedEvent) -> Sequence[Key]:
+        """Return the person whose event it is."""
+        match recorded.event:
+            case events.PersonAppeared() | events.BetaJoined() | events.BetaLeft() as event:
+                return [(event.originator_id,)]
+            case _:
+                return []
+
+    def fold(self, row: Row | None, recorded: RecordedEvent, key: Key) -> Row | None:
+        """Return the person after the event."""
+        if holds(row, recorded):
+            return row
+        match recorded.event:
+            case events.PersonAppeared(subject=subject):
+                row = {"id": key[0], "subject": subject, "in_beta": False}
+            case events.BetaJoined():
+                row = {**(row or {}), "in_beta": True}
+            case events.BetaLeft():
+                row = {**(row or {}), "in_beta": False}
+            case _:
+                return row
+        return {**row, "position": recorded.position}
