@@ -10,6 +10,8 @@ from eventsourcing.domain import Aggregate
 from domain import errors, events, values
 from domain.errors import RefusalCode
 
+_MANAGER = values.MemberRole.MANAGER
+
 
 class Project(Aggregate):
     """The commands of a project; units are counted here, never in a read model (R3)."""
@@ -61,13 +63,16 @@ class Project(Aggregate):
         return sum(1 for held in self.holders.values() if held == offering)
 
     def add_member(self, *, subject: str, role: values.MemberRole, at: datetime) -> None:
-        """Give a person a role, or another one."""
+        """Give a person a role, or another one. Raises INVALID_INPUT for the last manager."""
         if self.members.get(subject) is not role:
+            if role is not _MANAGER:
+                self._require_another_manager(subject, f"make {subject} {role.value}")
             self.trigger_event(events.MemberAdded, timestamp=at, subject=subject, role=role)
 
     def remove_member(self, *, subject: str, at: datetime) -> None:
-        """Take a person out of the project."""
+        """Take a person out of the project. Raises INVALID_INPUT for the last manager."""
         if subject in self.members:
+            self._require_another_manager(subject, f"remove {subject}")
             self.trigger_event(events.MemberRemoved, timestamp=at, subject=subject)
 
     def subscribe(self, *, units: Mapping[str, int], at: datetime) -> None:
@@ -156,4 +161,15 @@ class Project(Aggregate):
                 timestamp=at,
                 offering=self.holders[service_instance_id],
                 service_instance_id=service_instance_id,
+            )
+
+    def _require_another_manager(self, subject: str, wanted: str) -> None:
+        """Refuse to leave a project to operators alone: its members could not help themselves."""
+        managers = {each for each, role in self.members.items() if role is _MANAGER}
+        if managers == {subject}:
+            raise errors.InputRefusedError(
+                code=RefusalCode.INVALID_INPUT,
+                message=f"Cannot {wanted}: nobody else is a manager of {self.name}. Make somebody "
+                "else one first.",
+                path="subject",
             )

@@ -205,6 +205,28 @@ def test_members_have_one_role_each() -> None:
     assert shop.members == {"ada": values.MemberRole.MANAGER}
 
 
+@pytest.mark.parametrize("is_demoted", [True, False])
+def test_the_last_manager_stays(*, is_demoted: bool) -> None:
+    shop = created()
+    shop.add_member(subject="ada", role=values.MemberRole.MANAGER, at=NOW)
+    shop.add_member(subject="bob", role=values.MemberRole.DEVELOPER, at=NOW)
+
+    def leave() -> None:
+        if is_demoted:
+            shop.add_member(subject="ada", role=values.MemberRole.VIEWER, at=NOW)
+        else:
+            shop.remove_member(subject="ada", at=NOW)
+
+    refusal = histories.refusal_of(leave)
+    assert refusal.code is RefusalCode.INVALID_INPUT
+    assert "nobody else is a manager" in refusal.message
+
+    shop.add_member(subject="bob", role=values.MemberRole.MANAGER, at=NOW)
+    leave()
+
+    assert shop.members["bob"] is values.MemberRole.MANAGER
+
+
 def test_a_member_who_left_has_no_role() -> None:
     shop = created()
     shop.add_member(subject="ada", role=values.MemberRole.VIEWER, at=NOW)
