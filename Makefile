@@ -25,12 +25,12 @@ check: .venv/tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Figures of what a process carries; a minute or two, alone on the machine.
-bench: .venv/tests
-	$(BIN)/python -m tests.benchmarks.subscriptions
-
 # In an environment of its own: it holds graphql-core back. The tests use it where it is.
 schemathesis: .venv/schemathesis/installed
+
+# Figures, with those of others from the same run; alone on the machine. BENCHMARKS="commands" picks.
+bench: .venv/tests
+	@exec $(BIN)/python -m tests.benchmarks $(BENCHMARKS)
 
 format: .venv/tests
 	$(BIN)/ruff check --fix
