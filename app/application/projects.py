@@ -45,6 +45,7 @@ class Projects:
         project_id = request.new_id("project")
 
         async def decide(work: UnitOfWork) -> None:
+            await work.begin()
             created = project.Project.create(
                 project_id=project_id, name=values.name(name), at=work.now
             )

@@ -11,7 +11,7 @@ from uuid import UUID
 from eventsourcing.domain import Aggregate
 
 from app.application.request import Request
-from app.eventlog import command, log
+from app.eventlog import command, loading, log
 from domain import (
     api_token,
     deployment,
@@ -47,13 +47,22 @@ class UnitOfWork:
     def __init__(self, *, event_log: log.EventLog) -> None:
         self._log = event_log
         self._aggregates: dict[UUID, Aggregate] = {}
-        self.now: datetime
-        self.position: int
+        self._first: loading.History | None = None
+
+    @property
+    def now(self) -> datetime:
+        """The database's time when the first aggregate was loaded."""
+        return self._begun.now
+
+    @property
+    def position(self) -> int:
+        """The position of the log when the first aggregate was loaded."""
+        return self._begun.position
 
     async def begin(self) -> None:
-        """Ask the log for the time, which is the database's, and for its position."""
-        history = await self._log.load()
-        self.now, self.position = history.now, history.position
+        """Ask the log for time and position, if no aggregate was loaded yet."""
+        if self._first is None:
+            self._first = await self._log.load()
 
     async def project(self, project_id: UUID) -> project.Project:
         """Load a project. Raises PROJECT_NOT_FOUND."""
@@ -101,6 +110,12 @@ class UnitOfWork:
             if isinstance(event, events.Event)
         ]
 
+    @property
+    def _begun(self) -> loading.History:
+        if self._first is None:
+            raise RuntimeError("there is no time yet: load an aggregate, or begin")
+        return self._first
+
     async def _load(self, kind: type[_A], ids: Iterable[UUID]) -> dict[UUID, _A]:
         wanted = list(ids)
         await self._fetch(wanted)
@@ -110,6 +125,7 @@ class UnitOfWork:
         missing = [key for key in wanted if key not in self._aggregates]
         if missing:
             history = await self._log.load(*missing)
+            self._first = self._first or history
             for key, recorded in history.events.items():
                 self._aggregates[key] = replay(recorded)
 
@@ -158,7 +174,6 @@ async def commit(
         return first
     for attempt in range(_TRIES):
         work = UnitOfWork(event_log=event_log)
-        await work.begin()
         try:
             await decide(work)
         except errors.RefusedError:
@@ -169,6 +184,7 @@ async def commit(
             return first
         recorded = work.collect()
         if not recorded and request.idempotency_key is None:
+            await work.begin()
             return work.position
         try:
             receipt = await event_log.append(command=request.as_command(), events=recorded)

@@ -7,6 +7,7 @@ mapper       events as canonical JSON; the stock eventsourcing library uses it t
 writer       one writer per process: takes what waits into one transaction, and tries again
 transaction  what that transaction looks at and stores
 draft        which commands it accepts, and what they come to; no database
+loading      aggregates for many callers, with one statement
 reading      events from the rows of the log
 projecting   read models: the fold of a batch, read and written back
 tables       the SQL of a table, from its description

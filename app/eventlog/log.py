@@ -1,9 +1,7 @@
 """EventLog, the door to the log."""
 
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
@@ -15,6 +13,7 @@ from app.eventlog import (
     connections,
     draft,
     hints,
+    loading,
     mapper,
     projecting,
     reading,
@@ -33,22 +32,6 @@ _FIND = (
     "SELECT fingerprint, first_position, last_position, recorded_at "
     "FROM ledger.commands WHERE command_id = %s"
 )
-_LOAD = """
-    SELECT least(head.position, %(until)s::bigint), greatest(clock_timestamp(), head.recorded_at),
-        e.originator_id, e.originator_version, e.topic, e.state::text
-    FROM ledger.head LEFT JOIN ledger.events AS e
-        ON e.originator_id = ANY(%(ids)s) AND e.position <= coalesce(%(until)s, head.position)
-    ORDER BY e.originator_id, e.originator_version
-"""
-
-
-@dataclass(frozen=True)
-class History:
-    """The events of some aggregates, as of a position; those without events are absent."""
-
-    events: Mapping[UUID, tuple[events.Event, ...]]
-    now: datetime
-    position: int
 
 
 def _every(_event: projection.RecordedEvent) -> bool:
@@ -72,6 +55,7 @@ class EventLog:
     ) -> None:
         self._mapper = mapper.EventMapper()
         self._connections = connections.Connections(pool=pool, seconds=seconds)
+        self._loader = loading.Loader(pool=self._connections, event_mapper=self._mapper)
         self._hints = hints.Hints(pool=self._connections)
         self._tail = tail.Tail(
             hints=self._hints, read=self._read_patiently, head=self._head_patiently
@@ -124,25 +108,11 @@ class EventLog:
 
         return await self._connections.run(work)
 
-    async def load(self, *aggregate_ids: UUID, until: int | None = None) -> History:
+    async def load(self, *aggregate_ids: UUID, until: int | None = None) -> loading.History:
         """Return the aggregates' events up to a position, and the database's time."""
-
-        async def work(connection: connections.Connection) -> list[tuple[Any, ...]]:
-            values = {"ids": list(aggregate_ids), "until": until}
-            return await (await connection.execute(_LOAD, values)).fetchall()
-
-        rows = await self._connections.run(work)
-        found: dict[UUID, list[events.Event]] = {}
-        for _, _, originator_id, version, topic, state in rows:
-            if originator_id is not None:
-                event = reading.event(self._mapper, originator_id, version, topic, state)
-                found.setdefault(originator_id, []).append(event)
-        position, now = rows[0][:2]
-        return History(
-            events={aggregate_id: tuple(stream) for aggregate_id, stream in found.items()},
-            now=now.astimezone(UTC),
-            position=position,
-        )
+        if until is None:
+            return await self._loader.load(aggregate_ids)
+        return await self._loader.load_until(aggregate_ids, until=until)
 
     async def read(
         self, *, after: int, limit: int, originator_id: UUID | None = None

@@ -355,3 +355,53 @@ async def test_unknown_topic_is_said_when_loading(
 
     with pytest.raises(mapper.UnknownTopicError, match="'Teleported'"):
         await event_log.load(stranger)
+
+
+async def test_loads_at_the_same_time_share_statements(
+    event_log: log.EventLog,
+    new_command: NewCommand,
+    member: NewMember,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ids = [uuid4() for _ in range(40)]
+    for number, aggregate_id in enumerate(ids):
+        added = member(aggregate_id, 1, subject=f"person-{number}")
+        await event_log.append(command=new_command(), events=[added])
+    asked = 0
+    run = event_log._connections.run
+
+    async def counted(work: Callable[..., Any]) -> object:
+        nonlocal asked
+        asked += 1
+        return await run(work)
+
+    monkeypatch.setattr(event_log._connections, "run", counted)
+
+    histories = await asyncio.gather(*(event_log.load(key, uuid4()) for key in ids))
+
+    assert [list(history.events) for history in histories] == [[key] for key in ids]
+    subjects = [history.events[key][0].subject for key, history in zip(ids, histories, strict=True)]
+    assert subjects == [f"person-{number}" for number in range(40)]
+    assert asked <= 4
+
+
+async def test_unknown_topic_fails_the_load_that_asked_for_it_alone(
+    event_log: log.EventLog, new_command: NewCommand, member: NewMember, database: str
+) -> None:
+    strange, plain = uuid4(), uuid4()
+    await event_log.append(command=new_command(), events=[member(plain, 1)])
+    async with await psycopg.AsyncConnection.connect(database) as connection:
+        await connection.execute(
+            "INSERT INTO ledger.events SELECT position + 1, %s, 1, 'Strange', state, event_id, "
+            "command_id, metadata, recorded_at FROM ledger.events",
+            [strange],
+        )
+        await connection.execute("UPDATE ledger.head SET position = 2, recorded_at = now()")
+
+    of_strange, of_plain = await asyncio.gather(
+        event_log.load(strange), event_log.load(plain), return_exceptions=True
+    )
+
+    assert isinstance(of_strange, mapper.UnknownTopicError)
+    assert not isinstance(of_plain, BaseException)
+    assert len(of_plain.events[plain]) == 1
