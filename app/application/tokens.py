@@ -61,6 +61,7 @@ class Tokens:
         token_id, secret = request.new_id("token"), tokens.new()
 
         async def decide(work: UnitOfWork) -> None:
+            await work.begin()
             for project_id in wanted.projects:
                 await work.project(project_id)
             expires_at = wanted.expires_at

@@ -12,9 +12,11 @@ import socket
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, TypeVar
 
+import msgspec
 import psycopg
 import psycopg_pool
 from psycopg import errors
+from psycopg.types import json
 
 from app import cancellation
 from app.eventlog import command
@@ -60,12 +62,14 @@ class Connections:
         """
         if not isinstance(self._pool.conninfo, str):
             raise TypeError("The pool of an event log needs a connection string.")
-        return await psycopg.AsyncConnection.connect(
+        connection = await psycopg.AsyncConnection.connect(
             self._pool.conninfo,
             autocommit=True,
             connect_timeout=max(2, int(self._seconds)),
             application_name=f"servicebook {purpose}",
         )
+        json.set_json_loads(msgspec.json.decode, connection)
+        return connection
 
     async def _attempt(
         self, work: Callable[[Connection], Awaitable[_Result]], deadline: float

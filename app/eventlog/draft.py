@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID, uuid5
 
+import msgspec
+
 from app.eventlog import command as commands
 from app.eventlog import mapper, projecting, task
 from domain import events
@@ -36,7 +38,7 @@ class StoredEvent:
     originator_id: UUID
     originator_version: int
     topic: str
-    state: str
+    state: msgspec.Raw
     event_id: UUID
     command_id: UUID
     metadata: dict[str, str]
@@ -80,7 +82,13 @@ class Draft:
         versions = self._next_versions(new_events)
         first, start = self.position + 1, max(self._seen.now, self.recorded_at + _TICK)
         recorded = [
-            as_recorded(command, event, index=index, position=first + index, at=start)
+            as_recorded(
+                command,
+                event,
+                event_id=uuid5(command.id, str(index)),
+                position=first + index,
+                at=start + index * _TICK,
+            )
             for index, event in enumerate(new_events)
         ]
         staged = self.folding.fold(recorded)
@@ -122,7 +130,7 @@ class Draft:
             originator_id=recorded.event.originator_id,
             originator_version=recorded.event.originator_version,
             topic=stored.topic,
-            state=stored.state.decode(),
+            state=msgspec.Raw(stored.state),
             event_id=recorded.event_id,
             command_id=recorded.command_id,
             metadata=_metadata(command),
@@ -131,19 +139,19 @@ class Draft:
 
 
 def as_recorded(
-    command: commands.Command, event: events.Event, *, index: int, position: int, at: datetime
+    command: commands.Command, event: events.Event, *, event_id: UUID, position: int, at: datetime
 ) -> projection.RecordedEvent:
-    """Return the event as the log will know it: the `index`th of its command."""
+    """Return the event as the log will know it."""
     return projection.RecordedEvent(
         position=position,
         event=event,
-        event_id=uuid5(command.id, str(index)),
+        event_id=event_id,
         command_id=command.id,
         actor=command.actor,
         correlation_id=command.correlation_id,
         causation_id=command.causation_id,
         reason=command.reason,
-        recorded_at=at + index * _TICK,
+        recorded_at=at,
         traceparent=command.traceparent,
     )
 

@@ -184,13 +184,21 @@ async def answers(
 
 async def write(connection: connections.Connection, models: ReadModels, changes: Staged) -> None:
     """Write changes, with one statement per table and kind of change."""
+    for statement, values in writes(models, changes):
+        await connection.execute(statement.encode(), values)
+
+
+def writes(models: ReadModels, changes: Staged) -> list[tuple[str, list[Any]]]:
+    """Return the statements that write changes, one per table and kind of change."""
+    statements: list[tuple[str, list[Any]]] = []
     for name, rows in changes.rows.items():
         kept = [row for row in rows.values() if row is not None]
         if kept:
-            await connection.execute(models.sql[name].upsert, [tables.row_json(kept)])
+            statements.append((models.sql[name].upsert, [tables.row_json(kept)]))
         gone = [key for key, row in rows.items() if row is None]
         if gone:
             arrays = tables.key_arrays(models.table(name), gone)
-            await connection.execute(models.sql[name].delete, arrays)
+            statements.append((models.sql[name].delete, arrays))
     for name, entries in changes.entries.items():
-        await connection.execute(models.sql[name].insert, [tables.row_json(entries)])
+        statements.append((models.sql[name].insert, [tables.row_json(entries)]))
+    return statements

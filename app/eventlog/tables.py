@@ -64,47 +64,33 @@ class TableSql:
         )
 
     @functools.cached_property
-    def insert(self) -> bytes:
+    def insert(self) -> str:
         """Insert rows."""
-        return self._insert.as_bytes()
+        return self._insert.as_string()
 
     @functools.cached_property
-    def upsert(self) -> bytes:
+    def upsert(self) -> str:
         """Insert rows, in place of those with the same key."""
-        assignments = [
-            sql.SQL("{} = {}").format(sql.Identifier(name), sql.Identifier("excluded", name))
-            for name in self._types
-            if name not in self._table.primary_key
-        ]
-        effect = sql.SQL("UPDATE SET {}").format(sql.SQL(", ").join(assignments))
         return (
-            sql.SQL("{} ON CONFLICT ({}) DO {}")
-            .format(
-                self._insert,
-                _names(self._table.primary_key),
-                effect if assignments else sql.SQL("NOTHING"),
-            )
-            .as_bytes()
+            sql.SQL("{} ON CONFLICT ({}) DO UPDATE SET ({}) = ROW (excluded.*)")
+            .format(self._insert, _names(self._table.primary_key), _names(self._types))
+            .as_string()
         )
 
     @functools.cached_property
-    def delete(self) -> bytes:
+    def delete(self) -> str:
         """Delete the rows of some keys."""
         return (
             sql.SQL("DELETE FROM {} AS t USING {} WHERE {}")
             .format(self._name, self._keys, self._same_key)
-            .as_bytes()
+            .as_string()
         )
 
     @property
     def _insert(self) -> sql.Composed:
-        columns = sql.SQL(", ").join(
-            sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(type_))
-            for name, type_ in self._types.items()
-        )
         return sql.SQL(
-            "INSERT INTO {} ({names}) SELECT {names} FROM json_to_recordset(%s::json) AS r ({})"
-        ).format(self._name, columns, names=_names(self._types))
+            "INSERT INTO {name} SELECT * FROM json_populate_recordset(NULL::{name}, %s::json)"
+        ).format(name=self._name)
 
     @property
     def _keys(self) -> sql.Composed:
@@ -125,7 +111,7 @@ def key_arrays(table: projection.Table, keys: Sequence[projection.Key]) -> list[
     return [[key[place] for key in keys] for place in range(len(table.primary_key))]
 
 
-def row_json(rows: Sequence[projection.Row]) -> str:
+def row_json(rows: Sequence[object]) -> str:
     """Return the parameter of `insert` and `upsert`."""
     return msgspec.json.encode(rows).decode()
 

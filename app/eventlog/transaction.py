@@ -2,6 +2,8 @@
 
 The head row is locked first, so that whatever is read after it cannot change before the
 commit: a conflict is found by looking, and fails one command without undoing the others.
+What is stored goes out as one statement. The transaction is that of the pipeline: it begins
+with the first statement, and the end of the pipeline commits it, or nothing of it.
 """
 
 import dataclasses
@@ -12,18 +14,20 @@ from typing import Any
 import msgspec
 
 from app.eventlog import command as commands
-from app.eventlog import connections, draft, mapper, projecting, task
+from app.eventlog import connections, draft, mapper, projecting, tables, task
 from domain import events
 from projections import projection
 
 _LOCK_HEAD = "SELECT position, recorded_at FROM ledger.head FOR UPDATE"
-_NOW = "SELECT clock_timestamp()"
-_COMMANDS = (
-    "SELECT command_id, fingerprint, first_position, last_position, recorded_at "
-    "FROM ledger.commands WHERE command_id = ANY(%s)"
-)
-_VERSIONS = """
-    SELECT wanted.id, latest.originator_version
+# What is known of the commands and of the aggregates, as rows of one shape.
+_KNOWN = """
+    SELECT clock_timestamp(), NULL::uuid, NULL::bigint, NULL::text, NULL::bigint, NULL::bigint,
+        NULL::timestamptz
+    UNION ALL
+    SELECT NULL, command_id, NULL, fingerprint, first_position, last_position, recorded_at
+    FROM ledger.commands WHERE command_id = ANY(%s)
+    UNION ALL
+    SELECT NULL, wanted.id, latest.originator_version, NULL, NULL, NULL, NULL
     FROM unnest(%s::uuid[]) AS wanted (id) CROSS JOIN LATERAL (
         SELECT originator_version FROM ledger.events WHERE originator_id = wanted.id
         ORDER BY originator_version DESC LIMIT 1
@@ -32,17 +36,15 @@ _VERSIONS = """
 _INSERT_EVENTS = """
     INSERT INTO ledger.events (position, originator_id, originator_version, topic, state,
         event_id, command_id, metadata, recorded_at)
-    SELECT position, originator_id, originator_version, topic, state::json,
-        event_id, command_id, metadata::jsonb, recorded_at
-    FROM unnest(%s::bigint[], %s::uuid[], %s::bigint[], %s::text[], %s::text[],
-        %s::uuid[], %s::uuid[], %s::text[], %s::timestamptz[])
-    AS e (position, originator_id, originator_version, topic, state,
-        event_id, command_id, metadata, recorded_at)
+    SELECT position, originator_id, originator_version, topic, state,
+        event_id, command_id, metadata, recorded_at
+    FROM json_populate_recordset(NULL::ledger.events, %s::json)
 """
 _INSERT_COMMANDS = """
     INSERT INTO ledger.commands (command_id, fingerprint, first_position, last_position,
         recorded_at)
-    SELECT * FROM unnest(%s::uuid[], %s::text[], %s::bigint[], %s::bigint[], %s::timestamptz[])
+    SELECT command_id, fingerprint, first_position, last_position, recorded_at
+    FROM json_populate_recordset(NULL::ledger.commands, %s::json)
 """
 _MOVE_HEAD = "UPDATE ledger.head SET position = %s, recorded_at = %s"
 _ENQUEUE = """
@@ -61,9 +63,10 @@ class Request:
 
     def provisional(self) -> list[projection.RecordedEvent]:
         """Return the events before they have a place: enough to tell which rows they concern."""
+        nobody = self.command.id
         return [
-            draft.as_recorded(self.command, event, index=index, position=0, at=event.timestamp)
-            for index, event in enumerate(self.events)
+            draft.as_recorded(self.command, event, event_id=nobody, position=0, at=event.timestamp)
+            for event in self.events
         ]
 
 
@@ -84,15 +87,13 @@ async def write(
     Raises what the database raises: then nothing is recorded, or, if the connection was
     lost, perhaps everything.
     """
-    async with connection.pipeline() as pipeline, connection.transaction():
+    async with connection.pipeline():
         seen = await _look(connection, rules.models, requests)
         drafted = draft.Draft(
             seen=seen, models=rules.models, policies=rules.policies, event_mapper=rules.mapper
         )
         outcomes = [_outcome(drafted, request) for request in requests]
         await _store(connection, rules.models, drafted)
-        # Errors are raised here, by the statement at fault; the commit is still to come.
-        await pipeline.sync()
     return outcomes
 
 
@@ -112,18 +113,17 @@ async def _look(
     command_ids = [request.command.id for request in requests]
     aggregate_ids = list({e.originator_id for request in requests for e in request.events})
     head = await connection.execute(_LOCK_HEAD)
-    clock = await connection.execute(_NOW)
-    known = await connection.execute(_COMMANDS, [command_ids])
-    latest = await connection.execute(_VERSIONS, [aggregate_ids])
+    known = await connection.execute(_KNOWN, [command_ids, aggregate_ids])
     rows = await projecting.ask(connection, models, keys)
     [(position, recorded_at)] = await head.fetchall()
-    [(now,)] = await clock.fetchall()
+    found = await known.fetchall()
+    [now] = [row[0] for row in found if row[0] is not None]
     return draft.Seen(
         position=position,
         recorded_at=recorded_at.astimezone(UTC),
         now=now.astimezone(UTC),
-        commands={row[0]: recorded_command(row[1:]) for row in await known.fetchall()},
-        versions=dict(await latest.fetchall()),
+        commands={row[1]: recorded_command(row[3:]) for row in found if row[3] is not None},
+        versions={row[1]: row[2] for row in found if row[2] is not None},
         rows=await projecting.answers(models, keys, rows),
     )
 
@@ -140,39 +140,34 @@ def recorded_command(row: tuple[Any, ...]) -> commands.RecordedCommand:
 async def _store(
     connection: connections.Connection, models: projecting.ReadModels, drafted: draft.Draft
 ) -> None:
+    writes: list[tuple[str, Sequence[object]]] = []
     if drafted.commands:
-        await connection.execute(_INSERT_COMMANDS, _command_columns(drafted))
+        writes.append((_INSERT_COMMANDS, [_command_rows(drafted)]))
     if drafted.events:
-        await connection.execute(_INSERT_EVENTS, _event_columns(drafted.events))
-        await connection.execute(_MOVE_HEAD, [drafted.position, drafted.recorded_at])
-    await projecting.write(connection, models, drafted.folding.changes())
+        writes.append((_INSERT_EVENTS, [tables.row_json(drafted.events)]))
+        writes.append((_MOVE_HEAD, [drafted.position, drafted.recorded_at]))
+    writes += projecting.writes(models, drafted.folding.changes())
+    if writes:
+        parts = [f"w{number} AS ({text})" for number, (text, _) in enumerate(writes)]
+        values = [value for _, some in writes for value in some]
+        await connection.execute(f"WITH {', '.join(parts)} SELECT 1", values)
     if drafted.tasks:
         await connection.execute(_ENQUEUE, [task.QUEUE, *_task_columns(drafted.tasks)])
 
 
-def _command_columns(drafted: draft.Draft) -> list[list[object]]:
-    receipts = [recorded.receipt for recorded in drafted.commands.values()]
-    return [
-        list(drafted.commands),
-        [recorded.fingerprint for recorded in drafted.commands.values()],
-        [receipt.first_position for receipt in receipts],
-        [receipt.last_position for receipt in receipts],
-        [receipt.recorded_at for receipt in receipts],
-    ]
-
-
-def _event_columns(stored: Sequence[draft.StoredEvent]) -> list[list[object]]:
-    return [
-        [event.position for event in stored],
-        [event.originator_id for event in stored],
-        [event.originator_version for event in stored],
-        [event.topic for event in stored],
-        [event.state for event in stored],
-        [event.event_id for event in stored],
-        [event.command_id for event in stored],
-        [msgspec.json.encode(event.metadata).decode() for event in stored],
-        [event.recorded_at for event in stored],
-    ]
+def _command_rows(drafted: draft.Draft) -> str:
+    return tables.row_json(
+        [
+            {
+                "command_id": command_id,
+                "fingerprint": recorded.fingerprint,
+                "first_position": recorded.receipt.first_position,
+                "last_position": recorded.receipt.last_position,
+                "recorded_at": recorded.receipt.recorded_at,
+            }
+            for command_id, recorded in drafted.commands.items()
+        ]
+    )
 
 
 def _task_columns(tasks: Sequence[task.Task]) -> list[list[object]]:

@@ -12,7 +12,7 @@ from app.eventlog import command as commands
 from app.eventlog import connections, hints, transaction
 
 _BATCH = 512
-_NOTIFY_EVERY = 0.05
+_NOTIFY_EVERY = 0.02  # seconds
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class Writer:
         self._waiting: collections.deque[_Pending] = collections.deque()
         self._task: asyncio.Task[None] | None = None
         self._connection: connections.Connection | None = None
+        self._telling: asyncio.Task[None] | None = None
         self._notified_at = float("-inf")
 
     async def append(self, request: transaction.Request) -> commands.Receipt:
@@ -63,6 +64,8 @@ class Writer:
         """Write what waits, then close the connection."""
         if self._task is not None:
             await asyncio.wait([self._task])
+        if self._telling is not None:
+            await asyncio.wait([self._telling])
         await self._disconnect()
 
     async def _drain(self) -> None:
@@ -107,17 +110,25 @@ class Writer:
                 pending.outcome.set_exception(outcome)
             else:
                 pending.outcome.set_result(outcome)
-        await self._tell(self._connection)
+        self._tell()
 
-    async def _tell(self, connection: connections.Connection) -> None:
-        """Hint to followers here and elsewhere; under load, elsewhere not each time."""
+    def _tell(self) -> None:
+        """Hint to followers: here at once, elsewhere not for every batch."""
         self._followers.wake()
-        now = asyncio.get_running_loop().time()
-        if self._waiting and now < self._notified_at + _NOTIFY_EVERY:
-            return
-        self._notified_at = now
-        with connections.cut_after(connection, seconds=self._seconds):
-            await connection.execute(f"NOTIFY {hints.CHANNEL}")
+        if self._telling is None or self._telling.done():
+            self._telling = asyncio.create_task(self._notify())
+
+    async def _notify(self) -> None:
+        """Notify once the last notification is a while ago; a lost one is made up for by polls."""
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(self._notified_at + _NOTIFY_EVERY - loop.time())
+        self._notified_at = loop.time()
+        if self._connection is not None:
+            with (
+                contextlib.suppress(psycopg.Error),
+                connections.cut_after(self._connection, seconds=self._seconds),
+            ):
+                await self._connection.execute(f"NOTIFY {hints.CHANNEL}")
 
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None

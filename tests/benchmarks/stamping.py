@@ -212,7 +212,9 @@ def _fold(story: stories.Story) -> draft.Draft:
 
 def _log_rows(drafted: draft.Draft) -> dict[str, list[Row]]:
     return {
-        "events": [vars(event) for event in drafted.events],
+        "events": [
+            {**vars(event), "state": bytes(event.state).decode()} for event in drafted.events
+        ],
         "commands": [
             {"command_id": key, "fingerprint": known.fingerprint, **vars(known.receipt)}
             for key, known in drafted.commands.items()
