@@ -12,6 +12,7 @@ stories    ... told by the aggregates, and by `rollouts` where deployments are t
 stamping   ... and copied
 server     the PostgreSQL that they share, with durable commits
 report     tables, and what they were measured on
+contenders what commands are compared with; `web` holds those that run on Node
 RESULTS.md the last results that were kept
 """
 
