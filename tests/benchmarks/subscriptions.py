@@ -163,12 +163,12 @@ async def _measure(api: client.Api, *, places: int, rate: int) -> tuple[float, .
 def main() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65_536) if hard > 0 else soft, hard))
-    print(f"{_LISTENERS} subscriptions, {_SECONDS} s of changes")  # noqa: T201
-    print(*(f"{name:>12}" for name in _HEAD))  # noqa: T201
+    print(f"{_LISTENERS} subscriptions, {_SECONDS} s of changes")
+    print(*(f"{name:>12}" for name in _HEAD))
     for places, rate in _CASES:
         with _serving() as api:
             figures = asyncio.run(_measure(api, places=places, rate=rate))
-        print(*(f"{figure:12.1f}" for figure in figures), flush=True)  # noqa: T201
+        print(*(f"{figure:12.1f}" for figure in figures), flush=True)
 
 
 if __name__ == "__main__":
