@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -71,7 +71,7 @@ async def assembled(
     own_catalogue = catalogues.load(settings.catalogue)
     brokers = broker_parts.of(settings)
     keys = key_ring.KeyRing.open(settings.keyring_file)
-    await prepare(conninfo=found.ledger_dsn, progress=progress)
+    await prepare(conninfo=found.ledger_dsn, progress=progress, at_pace=pace(settings))
     async with contextlib.AsyncExitStack() as stack:
         pool = await stack.enter_async_context(_pool(settings, found))
         event_log = await stack.enter_async_context(_event_log(pool))
@@ -132,14 +132,19 @@ async def assembled(
         )
 
 
-async def prepare(*, conninfo: str, progress: Progress) -> None:
+async def prepare(
+    *, conninfo: str, progress: Progress, at_pace: rebuild.Pace = rebuild.UNHURRIED
+) -> None:
     """Bring the schema and the read models of a database up to date."""
     applied = await migrations.migrate(conninfo=conninfo)
     if applied:
         progress(f"Brought the schema up to date: {len(applied)} steps")
     async with psycopg_pool.AsyncConnectionPool(conninfo, min_size=1, open=False) as pool:
         rebuilt = await rebuild.ensure_tables(
-            pool=pool, projections=projections.PROJECTIONS, journals=projections.JOURNALS
+            pool=pool,
+            projections=projections.PROJECTIONS,
+            journals=projections.JOURNALS,
+            at_pace=at_pace,
         )
     if rebuilt:
         progress(f"Built the read models: {len(rebuilt)} tables")
@@ -161,15 +166,44 @@ async def token_commands(*, conninfo: str) -> AsyncIterator[application.Tokens]:
         )
 
 
-async def rebuild_read_models(*, conninfo: str, progress: rebuild.Progress) -> None:
-    """Make all read models anew from the log, beside the live ones."""
+async def rebuild_read_models(
+    *, conninfo: str, settings: configuration.Settings, progress: rebuild.Progress
+) -> list[rebuild.Difference]:
+    """Make all read models anew from the log, beside the live ones, and take their place.
+
+    Return what was different.
+    """
+    return await _made_anew(rebuild.rebuild, conninfo, settings, progress)
+
+
+async def check_read_models(
+    *, conninfo: str, settings: configuration.Settings, progress: rebuild.Progress
+) -> list[rebuild.Difference]:
+    """Make all read models anew, and return what is different; the live ones stay."""
+    return await _made_anew(rebuild.check, conninfo, settings, progress)
+
+
+async def _made_anew(
+    how: Callable[..., Awaitable[list[rebuild.Difference]]],
+    conninfo: str,
+    settings: configuration.Settings,
+    progress: rebuild.Progress,
+) -> list[rebuild.Difference]:
     async with psycopg_pool.AsyncConnectionPool(conninfo, min_size=1, open=False) as pool:
-        await rebuild.rebuild(
+        return await how(
             pool=pool,
             projections=projections.PROJECTIONS,
             journals=projections.JOURNALS,
             progress=progress,
+            at_pace=pace(settings),
         )
+
+
+def pace(settings: configuration.Settings) -> rebuild.Pace:
+    """Return what a rebuild may take of the machine."""
+    return rebuild.Pace(
+        processes=settings.rebuild_processes, events_per_second=settings.rebuild_rate
+    )
 
 
 async def rotate_keys(

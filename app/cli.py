@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import sys
+from collections.abc import Awaitable, Callable
 from datetime import UTC
 from typing import Any
 
@@ -22,6 +23,7 @@ from app import (
     token_commands,
 )
 from app import settings as configuration
+from app.eventlog import rebuild as rebuilding
 from app.graphql import trusted
 from app.work import overview
 
@@ -77,22 +79,33 @@ def worker() -> None:
 
 
 @main.command()
-def rebuild() -> None:
+@click.option("--check", is_flag=True, help="Only compare: the live ones stay. 1 if they differ.")
+def rebuild(*, check: bool) -> None:
     """Make the read models anew from the log, while everything goes on."""
-    with database.available(settings=configuration.load(), progress=_say) as found:
-        asyncio.run(_rebuild(found.ledger_dsn))
+    settings = configuration.load()
+    with database.available(settings=settings, progress=_say) as found:
+        make = bootstrap.check_read_models if check else bootstrap.rebuild_read_models
+        differences = asyncio.run(_rebuild(found.ledger_dsn, settings, make))
+    for difference in differences:
+        _say(str(difference))
+    if check and differences:
+        raise click.ClickException("The read models are not what the log adds up to: rebuild them")
+    _say("The read models are what the log adds up to" if check else "The read models are new")
 
 
-async def _rebuild(dsn: str) -> None:
-    await bootstrap.prepare(conninfo=dsn, progress=_say)
+async def _rebuild(
+    dsn: str,
+    settings: configuration.Settings,
+    make: Callable[..., Awaitable[list[rebuilding.Difference]]],
+) -> list[rebuilding.Difference]:
+    await bootstrap.prepare(conninfo=dsn, progress=_say, at_pace=bootstrap.pace(settings))
     with click.progressbar(length=1, label="Reading events", file=sys.stderr) as bar:
 
         def show(position: int, head: int) -> None:
             bar.length = max(head, 1)
             bar.update(position - bar.pos)
 
-        await bootstrap.rebuild_read_models(conninfo=dsn, progress=show)
-    _say("The read models are new")
+        return await make(conninfo=dsn, settings=settings, progress=show)
 
 
 @main.command()

@@ -21,6 +21,7 @@ _Seconds = Annotated[float, msgspec.Meta(gt=0, le=_YEAR)]
 _SecondsOrNone = Annotated[float, msgspec.Meta(ge=0, le=_YEAR)]
 _Size = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 _Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000_000)]
+_Rate = Annotated[int, msgspec.Meta(ge=1_000)]
 _Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 _Origin = Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s/@?#]+/?$")]
 _Url = Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s@?#]+$")]
@@ -204,6 +205,21 @@ class Settings:
     )
     worker_concurrency: _Size = field(
         default=8, metadata=_about("How many tasks a worker runs at a time.", unit="tasks")
+    )
+    rebuild_processes: _Size = field(
+        default=2,
+        metadata=_about(
+            "How many processes make the read models anew, beside the database's own work.",
+            unit="processes",
+        ),
+    )
+    rebuild_rate: _Rate | None = field(
+        default=None,
+        metadata=_about(
+            "How much of the log they fold at most, so that others get their share."
+            " Without it, as much as they can.",
+            unit="events per second",
+        ),
     )
     log_level: Literal["debug", "info", "warning", "error"] = field(
         default="info",

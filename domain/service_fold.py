@@ -70,8 +70,7 @@ def _failed(
 
 @evolve.register
 def _(event: events.ServiceProvisioningStarted, facts: ServiceFacts) -> ServiceFacts:
-    return dataclasses.replace(
-        facts,
+    return facts.having(
         resource=states.Resource.CREATING,
         was_requested=True,
         requested_plan=facts.plan,
@@ -82,8 +81,8 @@ def _(event: events.ServiceProvisioningStarted, facts: ServiceFacts) -> ServiceF
 
 @evolve.register
 def _(event: events.ServiceProvisioned, facts: ServiceFacts) -> ServiceFacts:
-    return dataclasses.replace(
-        _as_requested(facts) if event.is_late else facts,
+    latest = _as_requested(facts) if event.is_late else facts
+    return latest.having(
         resource=states.Resource.READY,
         was_ready=True,
         operation=None,
@@ -97,8 +96,7 @@ def _as_requested(facts: ServiceFacts) -> ServiceFacts:
     requested = (facts.requested_plan, facts.requested_parameters)
     if requested == (facts.plan, facts.parameters) or None in requested:
         return facts
-    return dataclasses.replace(
-        facts,
+    return facts.having(
         plan=facts.requested_plan or facts.plan,
         parameters=facts.requested_parameters or {},
         next_plan=facts.plan,
@@ -108,8 +106,7 @@ def _as_requested(facts: ServiceFacts) -> ServiceFacts:
 
 @evolve.register
 def _(event: events.ServiceProvisioningFailed, facts: ServiceFacts) -> ServiceFacts:
-    return dataclasses.replace(
-        facts,
+    return facts.having(
         resource=states.Resource.ABSENT,
         operation=_failed(facts, code=event.code, message=event.message),
         plan=facts.plan if facts.next_plan is None else facts.next_plan,
@@ -123,8 +120,7 @@ def _(event: events.ServiceProvisioningFailed, facts: ServiceFacts) -> ServiceFa
 def _(event: events.ServiceOperationDelayed, facts: ServiceFacts) -> ServiceFacts:
     if facts.operation is None:
         return facts
-    return dataclasses.replace(
-        facts,
+    return facts.having(
         operation=dataclasses.replace(
             facts.operation,
             attempt=event.attempt,
@@ -137,30 +133,29 @@ def _(event: events.ServiceOperationDelayed, facts: ServiceFacts) -> ServiceFact
 
 @evolve.register
 def _(_event: events.ServiceAttachmentRequested, facts: ServiceFacts) -> ServiceFacts:
-    return dataclasses.replace(facts, wanted=True)
+    return facts.having(wanted=True)
 
 
 @evolve.register
 def _(_event: events.ServiceDetachmentRequested, facts: ServiceFacts) -> ServiceFacts:
-    return dataclasses.replace(facts, wanted=False)
+    return facts.having(wanted=False)
 
 
 @evolve.register
 def _(event: events.ServicePrefixRenamed, facts: ServiceFacts) -> ServiceFacts:
-    return dataclasses.replace(facts, prefix=event.prefix, variable_names=event.variable_names)
+    return facts.having(prefix=event.prefix, variable_names=event.variable_names)
 
 
 @evolve.register
 def _(event: events.ServiceConfigured, facts: ServiceFacts) -> ServiceFacts:
     if facts.resource is states.Resource.CREATING:
-        return dataclasses.replace(facts, next_plan=event.plan, next_parameters=event.parameters)
-    return dataclasses.replace(facts, plan=event.plan, parameters=event.parameters)
+        return facts.having(next_plan=event.plan, next_parameters=event.parameters)
+    return facts.having(plan=event.plan, parameters=event.parameters)
 
 
 @evolve.register
 def _(event: events.ServiceUpdateStarted, facts: ServiceFacts) -> ServiceFacts:
-    return dataclasses.replace(
-        facts,
+    return facts.having(
         next_plan=event.plan,
         next_parameters=event.parameters,
         operation=_started(event=event, kind=values.OperationKind.UPDATE),
@@ -169,8 +164,7 @@ def _(event: events.ServiceUpdateStarted, facts: ServiceFacts) -> ServiceFacts:
 
 @evolve.register
 def _(_event: events.ServiceUpdated, facts: ServiceFacts) -> ServiceFacts:
-    return dataclasses.replace(
-        facts,
+    return facts.having(
         plan=facts.plan if facts.next_plan is None else facts.next_plan,
         parameters=facts.parameters if facts.next_parameters is None else facts.next_parameters,
         next_plan=None,
@@ -181,8 +175,7 @@ def _(_event: events.ServiceUpdated, facts: ServiceFacts) -> ServiceFacts:
 
 @evolve.register
 def _(event: events.ServiceUpdateFailed, facts: ServiceFacts) -> ServiceFacts:
-    return dataclasses.replace(
-        facts,
+    return facts.having(
         next_plan=None,
         next_parameters=None,
         operation=_failed(facts, code=event.code, message=event.message),
@@ -191,15 +184,12 @@ def _(event: events.ServiceUpdateFailed, facts: ServiceFacts) -> ServiceFacts:
 
 @evolve.register
 def _(event: events.ServiceRotationStarted, facts: ServiceFacts) -> ServiceFacts:
-    return dataclasses.replace(
-        facts, operation=_started(event=event, kind=values.OperationKind.ROTATE)
-    )
+    return facts.having(operation=_started(event=event, kind=values.OperationKind.ROTATE))
 
 
 @evolve.register
 def _(event: events.ServiceCredentialsRotated, facts: ServiceFacts) -> ServiceFacts:
-    return dataclasses.replace(
-        facts,
+    return facts.having(
         operation=None,
         secret_version=event.secret_version,
         secret_versions=(*facts.secret_versions, event.secret_version),
@@ -208,15 +198,13 @@ def _(event: events.ServiceCredentialsRotated, facts: ServiceFacts) -> ServiceFa
 
 @evolve.register
 def _(event: events.ServiceRotationFailed, facts: ServiceFacts) -> ServiceFacts:
-    return dataclasses.replace(
-        facts, operation=_failed(facts, code=event.code, message=event.message)
-    )
+    return facts.having(operation=_failed(facts, code=event.code, message=event.message))
 
 
 @evolve.register
 def _(event: events.ServiceCredentialsRevoked, facts: ServiceFacts) -> ServiceFacts:
     remaining = tuple(v for v in facts.secret_versions if v != event.secret_version)
-    return dataclasses.replace(facts, secret_versions=remaining)
+    return facts.having(secret_versions=remaining)
 
 
 @evolve.register(events.ServiceCredentialsRevealed)
@@ -228,13 +216,12 @@ def _(_event: events.Event, facts: ServiceFacts) -> ServiceFacts:
 
 @evolve.register
 def _(event: events.ServiceProtectionChanged, facts: ServiceFacts) -> ServiceFacts:
-    return dataclasses.replace(facts, protected=event.protected)
+    return facts.having(protected=event.protected)
 
 
 @evolve.register
 def _(event: events.ServiceRemovalRequested, facts: ServiceFacts) -> ServiceFacts:
-    return dataclasses.replace(
-        facts,
+    return facts.having(
         wanted=False,
         wanted_before_removal=facts.wanted,
         removal_requested=True,
@@ -244,8 +231,7 @@ def _(event: events.ServiceRemovalRequested, facts: ServiceFacts) -> ServiceFact
 
 @evolve.register
 def _(_event: events.ServiceRemovalCancelled, facts: ServiceFacts) -> ServiceFacts:
-    return dataclasses.replace(
-        facts,
+    return facts.having(
         wanted=facts.wanted_before_removal,
         wanted_before_removal=False,
         removal_requested=False,
@@ -255,8 +241,7 @@ def _(_event: events.ServiceRemovalCancelled, facts: ServiceFacts) -> ServiceFac
 
 @evolve.register
 def _(event: events.ServiceRemovalStarted, facts: ServiceFacts) -> ServiceFacts:
-    return dataclasses.replace(
-        facts,
+    return facts.having(
         resource=states.Resource.DELETING,
         wanted=False,
         removal_requested=True,
@@ -270,15 +255,13 @@ def _(event: events.ServiceRemovalStarted, facts: ServiceFacts) -> ServiceFacts:
 
 @evolve.register
 def _(event: events.ServiceRemovalFailed, facts: ServiceFacts) -> ServiceFacts:
-    return dataclasses.replace(
-        facts,
+    return facts.having(
         operation=_failed(facts, code=event.code, message=event.message, retry_at=event.retry_at),
     )
 
 
 def _gone(facts: ServiceFacts, *, abandoned: bool) -> ServiceFacts:
-    return dataclasses.replace(
-        facts,
+    return facts.having(
         resource=states.Resource.GONE,
         wanted=False,
         operation=None,
@@ -301,7 +284,7 @@ def _(_event: events.ServiceAbandoned, facts: ServiceFacts) -> ServiceFacts:
 
 @evolve.register
 def _(event: events.ServiceDeploymentJoined, facts: ServiceFacts) -> ServiceFacts:
-    return dataclasses.replace(facts, deployment_id=event.deployment_id, deployment_role=event.role)
+    return facts.having(deployment_id=event.deployment_id, deployment_role=event.role)
 
 
 @evolve.register(events.ServiceAttached)
@@ -309,8 +292,7 @@ def _(event: events.ServiceDeploymentJoined, facts: ServiceFacts) -> ServiceFact
 def _(
     event: events.ServiceAttached | events.ServiceConfigurationApplied, facts: ServiceFacts
 ) -> ServiceFacts:
-    return dataclasses.replace(
-        facts,
+    return facts.having(
         applied=True,
         applied_prefix=event.prefix,
         applied_variable_names=event.variable_names,
@@ -322,8 +304,7 @@ def _(
 
 @evolve.register
 def _(_event: events.ServiceDetached, facts: ServiceFacts) -> ServiceFacts:
-    return dataclasses.replace(
-        facts,
+    return facts.having(
         applied=False,
         applied_prefix=None,
         applied_variable_names=None,
@@ -335,4 +316,4 @@ def _(_event: events.ServiceDetached, facts: ServiceFacts) -> ServiceFacts:
 
 @evolve.register
 def _(_event: events.ServiceDeploymentLeft, facts: ServiceFacts) -> ServiceFacts:
-    return dataclasses.replace(facts, deployment_id=None, deployment_role=None)
+    return facts.having(deployment_id=None, deployment_role=None)

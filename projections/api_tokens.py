@@ -4,13 +4,23 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from domain import events
-from projections.projection import Column, Index, Key, RecordedEvent, Row, Table, holds
+from projections.projection import (
+    Column,
+    EventClasses,
+    Index,
+    Key,
+    RecordedEvent,
+    Row,
+    Table,
+    holds,
+)
 
 
 class ApiTokens:
     """A row per token, also once it was revoked."""
 
     version: ClassVar[int] = 1
+    folds: ClassVar[EventClasses] = frozenset({events.TokenCreated, events.TokenRevoked})
     table: ClassVar[Table] = Table(
         name="api_tokens",
         columns=(

@@ -2,10 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 from domain import events, values
-from projections.projection import Column, Index, Key, RecordedEvent, Row, Table, holds
+from projections.projection import (
+    Column,
+    EventClasses,
+    Index,
+    Key,
+    RecordedEvent,
+    Row,
+    Table,
+    holds,
+)
 
 _DeploymentEvent = (
     events.DeploymentStarted
@@ -24,6 +33,7 @@ class Deployments:
     """A row per deployment; `revision` is what it brought about, so only success has one."""
 
     version: ClassVar[int] = 2
+    folds: ClassVar[EventClasses] = frozenset(get_args(_DeploymentEvent))
     table: ClassVar[Table] = Table(
         name="deployments",
         columns=(

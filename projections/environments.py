@@ -1,10 +1,19 @@
 """Environments: their deployer, and what runs in them now."""
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 from domain import events, values
-from projections.projection import Column, Index, Key, RecordedEvent, Row, Table, holds
+from projections.projection import (
+    Column,
+    EventClasses,
+    Index,
+    Key,
+    RecordedEvent,
+    Row,
+    Table,
+    holds,
+)
 
 _EnvironmentEvent = (
     events.EnvironmentCreated
@@ -21,6 +30,7 @@ class Environments:
     """A row per environment, also once it is deleted: its history stays."""
 
     version: ClassVar[int] = 2
+    folds: ClassVar[EventClasses] = frozenset(get_args(_EnvironmentEvent))
     table: ClassVar[Table] = Table(
         name="environments",
         columns=(

@@ -1,10 +1,6 @@
 """What happened to each service instance: a row per event, in words."""
 
-import enum
-from collections.abc import Mapping
-from datetime import datetime
-from typing import Any, ClassVar
-from uuid import UUID
+from typing import ClassVar
 
 from domain import events
 from projections import sentences
@@ -16,7 +12,7 @@ _ON_EVERY_EVENT = {"originator_id", "originator_topic", "originator_version", "t
 class LifecycleHistory:
     """A row per event of a service instance; it never changes and outlives the instance."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     table: ClassVar[Table] = Table(
         name="lifecycle_history",
         columns=(
@@ -42,7 +38,7 @@ class LifecycleHistory:
     def entry(self, before: Row | None, after: Row, recorded: RecordedEvent) -> Row:
         """Return the row that tells of the event."""
         event = recorded.event
-        if not isinstance(event, events.ServiceEvent):
+        if not events.is_service_event(event):
             raise TypeError(f"{event.TOPIC} is no event of a service instance")
         own = {name: field for name, field in vars(event).items() if name not in _ON_EVERY_EVENT}
         return {
@@ -56,22 +52,6 @@ class LifecycleHistory:
             "reason": own.get("reason", recorded.reason),
             "recorded_at": recorded.recorded_at,
             "deployment_id": own.get("deployment_id"),
-            "details": {name: _as_json(field) for name, field in own.items()},
+            "details": own,
             "correlation_id": recorded.correlation_id,
         }
-
-
-def _as_json(value: Any) -> Any:  # noqa: ANN401  an event's field may hold whatever JSON can
-    match value:
-        case UUID():
-            return str(value)
-        case datetime():
-            return value.isoformat()
-        case enum.Enum():
-            return value.value
-        case Mapping():
-            return {name: _as_json(item) for name, item in value.items()}
-        case list() | tuple():
-            return [_as_json(item) for item in value]
-        case _:
-            return value

@@ -4,13 +4,23 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from domain import events
-from projections.projection import Column, Index, Key, RecordedEvent, Row, Table, holds
+from projections.projection import (
+    Column,
+    EventClasses,
+    Index,
+    Key,
+    RecordedEvent,
+    Row,
+    Table,
+    holds,
+)
 
 
 class Members:
     """A row per project and person; none for a person who left."""
 
     version: ClassVar[int] = 1
+    folds: ClassVar[EventClasses] = frozenset({events.MemberAdded, events.MemberRemoved})
     table: ClassVar[Table] = Table(
         name="members",
         columns=(

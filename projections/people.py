@@ -4,13 +4,25 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from domain import events
-from projections.projection import Column, Index, Key, RecordedEvent, Row, Table, holds
+from projections.projection import (
+    Column,
+    EventClasses,
+    Index,
+    Key,
+    RecordedEvent,
+    Row,
+    Table,
+    holds,
+)
 
 
 class People:
     """A row per person that ever signed up for something."""
 
     version: ClassVar[int] = 1
+    folds: ClassVar[EventClasses] = frozenset(
+        {events.PersonAppeared, events.BetaJoined, events.BetaLeft}
+    )
     table: ClassVar[Table] = Table(
         name="people",
         columns=(

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 from uuid import UUID
 
 from domain import events
@@ -11,12 +11,13 @@ from domain import events
 Row = Mapping[str, Any]
 """A row by column name; values as psycopg gives and takes them (jsonb as plain objects)."""
 
+EventClasses = frozenset[type[events.Event]]
+
 Key = tuple[Any, ...]
 """The values of a table's primary key."""
 
 
-@dataclasses.dataclass(frozen=True)
-class RecordedEvent:
+class RecordedEvent(NamedTuple):
     """An event with what the log knows of it: its place, its command, who, when and why."""
 
     position: int
@@ -67,10 +68,13 @@ class Projection(Protocol):
     """A read model of current state.
 
     `version` is raised when the table or the fold changes; the rows are then built anew.
+    `folds` are the classes of events that may concern a row. Those that concern one row are
+    of one aggregate: a rebuild folds aggregate by aggregate.
     """
 
     table: ClassVar[Table]
     version: ClassVar[int]
+    folds: ClassVar[EventClasses]
 
     def keys(self, recorded: RecordedEvent) -> Sequence[Key]:
         """Return the keys of the rows that the event concerns; none if it concerns none."""

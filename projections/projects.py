@@ -1,10 +1,19 @@
 """Projects by name."""
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 from domain import events
-from projections.projection import Column, Index, Key, RecordedEvent, Row, Table, holds
+from projections.projection import (
+    Column,
+    EventClasses,
+    Index,
+    Key,
+    RecordedEvent,
+    Row,
+    Table,
+    holds,
+)
 
 _ProjectEvent = (
     events.ProjectCreated
@@ -22,6 +31,7 @@ class Projects:
     """A row per project; every event of a project raises its version."""
 
     version: ClassVar[int] = 1
+    folds: ClassVar[EventClasses] = frozenset(get_args(_ProjectEvent))
     table: ClassVar[Table] = Table(
         name="projects",
         columns=(

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from domain import events, values
-from projections.projection import Column, Key, RecordedEvent, Row, Table, holds
+from projections.projection import Column, EventClasses, Key, RecordedEvent, Row, Table, holds
 
 
 class Revisions:
     """A row per successful deployment; it never changes."""
 
     version: ClassVar[int] = 1
+    folds: ClassVar[EventClasses] = frozenset({events.EnvironmentDeploymentEnded})
     table: ClassVar[Table] = Table(
         name="revisions",
         columns=(

@@ -1,15 +1,27 @@
 """Service instances as they are: the domain's own fold, stored.
 
 A row is turned into facts, the domain takes the event in, and the facts become the next row.
+That row keeps the facts, and its columns are made when they are asked for: most rows are only
+the step to the next one.
 """
 
-from collections.abc import Callable, Sequence
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, get_args
 from uuid import UUID
 
 from domain import events, service_facts, service_fold, states, values
-from projections.projection import Column, Index, Key, RecordedEvent, Row, Table, holds
+from projections.projection import (
+    Column,
+    EventClasses,
+    Index,
+    Key,
+    RecordedEvent,
+    Row,
+    Table,
+    holds,
+)
 
 _Value = TypeVar("_Value")
 
@@ -18,6 +30,7 @@ class ServiceInstances:
     """A row per service instance, also once it is removed."""
 
     version: ClassVar[int] = 1
+    folds: ClassVar[EventClasses] = frozenset(get_args(events.ServiceEvent))
     table: ClassVar[Table] = Table(
         name="service_instances",
         columns=(
@@ -94,25 +107,48 @@ class ServiceInstances:
     def keys(self, recorded: RecordedEvent) -> Sequence[Key]:
         """Return the service instance whose event it is."""
         event = recorded.event
-        return [(event.originator_id,)] if isinstance(event, events.ServiceEvent) else []
+        return [(event.originator_id,)] if events.is_service_event(event) else []
 
     def fold(self, row: Row | None, recorded: RecordedEvent, key: Key) -> Row | None:
         """Return the service instance after the event."""
         event = recorded.event
-        if holds(row, recorded) or not isinstance(event, events.ServiceEvent):
+        if holds(row, recorded) or not events.is_service_event(event):
             return row
-        return {
-            "id": key[0],
-            **_columns_of(_facts_after(event, row)),
-            "created_at": row["created_at"] if row else recorded.recorded_at,
-            "updated_at": recorded.recorded_at,
-            "version": event.originator_version,
-            "position": recorded.position,
-        }
+        return _FoldedRow(
+            facts=_facts_after(event, row),
+            own={
+                "id": key[0],
+                "created_at": row["created_at"] if row else recorded.recorded_at,
+                "updated_at": recorded.recorded_at,
+                "version": event.originator_version,
+                "position": recorded.position,
+            },
+        )
+
+
+class _FoldedRow(Mapping[str, Any]):
+    """A row as a fold left it."""
+
+    __slots__ = ("_own", "facts")
+
+    def __init__(self, *, facts: service_facts.ServiceFacts, own: Row) -> None:
+        self.facts = facts
+        self._own = own
+
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401  as it is in the row
+        return self._own[name] if name in self._own else _COLUMNS[name](self.facts)
+
+    def __iter__(self) -> Iterator[str]:
+        return (column.name for column in ServiceInstances.table.columns)
+
+    def __len__(self) -> int:
+        return len(ServiceInstances.table.columns)
 
 
 def facts_of(row: Row) -> service_facts.ServiceFacts:
     """Return the facts that a row holds, be its values psycopg's or JSON's."""
+    if isinstance(row, _FoldedRow):
+        return row.facts
     return service_facts.ServiceFacts(
         project_id=_identifier(row["project_id"]),
         environment_id=_identifier(row["environment_id"]),
@@ -174,61 +210,37 @@ def _facts_after(event: events.ServiceEvent, row: Row | None) -> service_facts.S
     return service_fold.evolve(event, facts_of(row))
 
 
-def _columns_of(facts: service_facts.ServiceFacts) -> Row:
-    return {
-        "project_id": facts.project_id,
-        "environment_id": facts.environment_id,
-        "environment_name": facts.environment_name,
-        "offering": facts.offering,
-        "kind": facts.kind.value,
-        "plan": facts.plan,
-        "region": facts.region,
-        "prefix": facts.prefix,
-        "parameters": facts.parameters,
-        "variable_names": list(facts.variable_names),
-        "protected": facts.protected,
-        "state": facts.state.value,
-        "functional": facts.is_functional,
-        "usable": facts.is_usable,
-        "wanted": facts.wanted,
-        "parked": facts.is_parked,
-        "abandoned": facts.abandoned,
-        "confirmation": facts.label,
-        "resource": facts.resource.value,
-        "applied": facts.applied,
-        "was_ready": facts.was_ready,
-        "was_requested": facts.was_requested,
-        **_operation_columns(facts.operation),
-        "requested_plan": facts.requested_plan,
-        "requested_parameters": facts.requested_parameters,
-        "next_plan": facts.next_plan,
-        "next_parameters": facts.next_parameters,
-        "secret_version": facts.secret_version,
-        "secret_versions": list(facts.secret_versions),
-        "applied_secret_version": facts.applied_secret_version,
-        "applied_prefix": facts.applied_prefix,
-        "applied_variable_names": _maybe(list, facts.applied_variable_names),
-        "removal_requested": facts.removal_requested,
-        "wanted_before_removal": facts.wanted_before_removal,
-        "removal_scheduled_for": facts.removal_scheduled_for,
-        "removal_attempts": facts.removal_attempts,
-        "deployment_id": facts.deployment_id,
-        "deployment_role": _maybe(str, facts.deployment_role),
-    }
+_UNLIKE_FACTS: Mapping[str, Callable[[service_facts.ServiceFacts], Any]] = {
+    "kind": lambda facts: facts.kind.value,
+    "variable_names": lambda facts: list(facts.variable_names),
+    "state": lambda facts: facts.state.value,
+    "functional": lambda facts: facts.is_functional,
+    "usable": lambda facts: facts.is_usable,
+    "parked": lambda facts: facts.is_parked,
+    "confirmation": lambda facts: facts.label,
+    "resource": lambda facts: facts.resource.value,
+    "operation_kind": lambda facts: facts.operation and facts.operation.kind.value,
+    "operation_status": lambda facts: facts.operation and facts.operation.status.value,
+    "secret_versions": lambda facts: list(facts.secret_versions),
+    "applied_variable_names": lambda facts: _maybe(list, facts.applied_variable_names),
+    "deployment_role": lambda facts: _maybe(str, facts.deployment_role),
+}
+_OPERATION = "operation_"
 
 
-def _operation_columns(operation: service_facts.Operation | None) -> Row:
-    return {
-        "operation_id": operation and operation.id,
-        "operation_kind": operation and operation.kind.value,
-        "operation_status": operation and operation.status.value,
-        "operation_attempt": operation and operation.attempt,
-        "operation_started_at": operation and operation.started_at,
-        "operation_deadline": operation and operation.deadline,
-        "operation_error_code": operation and operation.error_code,
-        "operation_error_message": operation and operation.error_message,
-        "operation_next_attempt_at": operation and operation.next_attempt_at,
-    }
+def _column(name: str) -> Callable[[service_facts.ServiceFacts], Any]:
+    """Return what makes a column of facts: most are facts by the same name."""
+    if name in _UNLIKE_FACTS:
+        return _UNLIKE_FACTS[name]
+    if name.startswith(_OPERATION):
+        part = operator.attrgetter(name.removeprefix(_OPERATION))
+        return lambda facts: facts.operation and part(facts.operation)
+    return operator.attrgetter(name)
+
+
+_COLUMNS: Mapping[str, Callable[[service_facts.ServiceFacts], Any]] = {
+    column.name: _column(column.name) for column in ServiceInstances.table.columns
+}
 
 
 def _maybe(convert: Callable[[Any], _Value], value: Any) -> _Value | None:  # noqa: ANN401  as it is in the row

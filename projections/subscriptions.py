@@ -4,13 +4,22 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from domain import events
-from projections.projection import Column, Key, RecordedEvent, Row, Table, holds
+from projections.projection import Column, EventClasses, Key, RecordedEvent, Row, Table, holds
 
 
 class Subscriptions:
     """A row per project and offering; `units` holds what environments brought along."""
 
     version: ClassVar[int] = 1
+    folds: ClassVar[EventClasses] = frozenset(
+        {
+            events.SubscriptionChanged,
+            events.EnvironmentListed,
+            events.EnvironmentUnlisted,
+            events.UnitTaken,
+            events.UnitReturned,
+        }
+    )
     table: ClassVar[Table] = Table(
         name="subscriptions",
         columns=(

@@ -11,7 +11,11 @@ loading      aggregates for many callers, with one statement
 reading      events from the rows of the log
 projecting   read models: the fold of a batch, read and written back
 tables       the SQL of a table, from its description
-rebuild      tables made when they are missing or changed, beside the live ones
+rebuild      tables made when they are missing or changed, beside the live ones, in steps:
+parts            the log in parts by aggregate, each folded whole
+pace             ... by some processes, at most so fast
+catching_up      the rest of the log, in its own order
+comparison       fresh rows and live rows as of one position
 connections  deadlines kept in the client, a second try after a lost connection
 tail         the newest events, read once for all followers of a process
 hints        "there may be more", across processes; a hint, never a promise

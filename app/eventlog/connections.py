@@ -38,6 +38,13 @@ class Connections:
         self._pool = pool
         self._seconds = seconds
 
+    @property
+    def conninfo(self) -> str:
+        """Return what to connect with."""
+        if not isinstance(self._pool.conninfo, str):
+            raise TypeError("The pool of an event log needs a connection string.")
+        return self._pool.conninfo
+
     async def run(self, work: Callable[[Connection], Awaitable[_Result]]) -> _Result:
         """Do repeatable work on a connection, on another one if the first is lost.
 
@@ -60,10 +67,8 @@ class Connections:
 
         The server's list of sessions shows the purpose.
         """
-        if not isinstance(self._pool.conninfo, str):
-            raise TypeError("The pool of an event log needs a connection string.")
         connection = await psycopg.AsyncConnection.connect(
-            self._pool.conninfo,
+            self.conninfo,
             autocommit=True,
             connect_timeout=max(2, int(self._seconds)),
             application_name=f"servicebook {purpose}",

@@ -12,6 +12,7 @@ from domain import events
 
 _ORIGINATOR = ("originator_id", "originator_version")
 _CLASS_VERSION = "class_version"
+_NO_ID = str(UUID(int=0))  # the id is in a column, and put in afterwards
 
 
 class UnknownTopicError(Exception):
@@ -39,6 +40,7 @@ class EventMapper(persistence.Mapper[UUID]):
             raise ValueError("The log keeps plain JSON: no compressor, no cipher.")
         super().__init__(transcoder or persistence.JSONTranscoder())
         self._classes = events.all_events()
+        self._decoders: dict[type[events.Event], msgspec.json.Decoder[events.Event]] = {}
 
     def to_stored_event(self, domain_event: DomainEventProtocol[UUID]) -> persistence.StoredEvent:
         """Return the event as it is stored."""
@@ -60,18 +62,37 @@ class EventMapper(persistence.Mapper[UUID]):
 
         Raises UnknownTopicError, or MapperDeserialisationError when the state does not fit.
         """
-        event_class = self._class(stored_event.topic)
+        return self.event(
+            originator_id=stored_event.originator_id,
+            originator_version=stored_event.originator_version,
+            topic=stored_event.topic,
+            state=stored_event.state.decode(),
+        )
+
+    def event(
+        self, *, originator_id: UUID | str, originator_version: int, topic: str, state: str
+    ) -> events.Event:
+        """Return the event that was stored so; likewise."""
+        event_class = self._class(topic)
         try:
-            state: dict[str, Any] = msgspec.json.decode(stored_event.state)
-            _upcast(event_class, state)
-            state["originator_id"] = stored_event.originator_id
-            state["originator_version"] = stored_event.originator_version
-            return msgspec.convert(state, event_class)
+            if getattr(event_class, _CLASS_VERSION, 1) == 1:
+                event = self._decoded(event_class, originator_version, state)
+            else:
+                event = _upcast(event_class, originator_version, state)
         except msgspec.MsgspecError as error:
             raise persistence.MapperDeserialisationError(
-                f"{stored_event.topic} of {stored_event.originator_id}, "
-                f"version {stored_event.originator_version}, does not fit its class: {error}"
+                f"{topic} of {originator_id}, version {originator_version}, "
+                f"does not fit its class: {error}"
             ) from error
+        event.__dict__["originator_id"] = originator_id
+        return event
+
+    def _decoded(self, event_class: type[events.Event], version: int, state: str) -> events.Event:
+        """Decode an event in one pass: loads and rebuilds are mostly this."""
+        if event_class not in self._decoders:
+            self._decoders[event_class] = msgspec.json.Decoder(event_class)
+        head = f'{{"originator_id":"{_NO_ID}","originator_version":{version},'
+        return self._decoders[event_class].decode(head + state[1:])
 
     def _class(self, topic: str) -> type[events.Event]:
         """Return the class of the topic: a registered one, never one that the text imports."""
@@ -82,7 +103,10 @@ class EventMapper(persistence.Mapper[UUID]):
         return self._classes[topic]
 
 
-def _upcast(event_class: type[events.Event], state: dict[str, Any]) -> None:
-    version = state.pop(_CLASS_VERSION, 1)
+def _upcast(event_class: type[events.Event], originator_version: int, state: str) -> events.Event:
+    fields: dict[str, Any] = msgspec.json.decode(state)
+    version = fields.pop(_CLASS_VERSION, 1)
     for older in range(version, getattr(event_class, _CLASS_VERSION, 1)):
-        getattr(event_class, f"upcast_v{older}_v{older + 1}")(state)
+        getattr(event_class, f"upcast_v{older}_v{older + 1}")(fields)
+    fields |= {"originator_id": _NO_ID, "originator_version": originator_version}
+    return msgspec.convert(fields, event_class)

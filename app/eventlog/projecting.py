@@ -12,6 +12,7 @@ import msgspec
 from psycopg.rows import dict_row
 
 from app.eventlog import connections, tables
+from domain import events
 from projections import projection
 
 Rows = dict[projection.Key, projection.Row | None]
@@ -31,8 +32,10 @@ class ReadModels:
         self.projections = tuple(projections)
         self.journals = tuple(journals)
         self.tables = [model.table for model in projections] + [model.table for model in journals]
+        self.by_name = {table.name: table for table in self.tables}
         self.sql = {table.name: tables.TableSql(table, schema=schema) for table in self.tables}
-        self.composites = {table.name: _Composites.of(table) for table in self.tables}
+        self._composites = {table.name: _Composites.of(table) for table in self.tables}
+        self._concerned: dict[type[events.Event], tuple[projection.Projection, ...]] = {}
         self.journals_of = {
             followed.table.name: tuple(
                 journal for journal in journals if journal.follows.table.name == followed.table.name
@@ -40,16 +43,32 @@ class ReadModels:
             for followed in projections
         }
 
+    def concerned(self, event: events.Event) -> tuple[projection.Projection, ...]:
+        """Return the projections that fold events of this class; each event is asked this."""
+        event_class = type(event)
+        if event_class not in self._concerned:
+            self._concerned[event_class] = tuple(
+                model for model in self.projections if event_class in model.folds
+            )
+        return self._concerned[event_class]
+
     def keys(
         self, recorded: Iterable[projection.RecordedEvent]
     ) -> dict[str, dict[projection.Key, None]]:
         """Return the keys that events concern, by table, in order and without repeats."""
         keys: dict[str, dict[projection.Key, None]] = {}
         for event in recorded:
-            for model in self.projections:
+            for model in self.concerned(event.event):
                 for key in model.keys(event):
                     keys.setdefault(model.table.name, {})[key] = None
         return keys
+
+    def plain(self, name: str, row: projection.Row) -> projection.Row:
+        """Return the row as it would be read back, so that a fold sees one shape only.
+
+        A row that is no dict is a projection's own way to go on from it, and plain by itself.
+        """
+        return _plain(self._composites[name], row) if isinstance(row, dict) else row
 
     def table(self, name: str) -> projection.Table:
         """Return the table of that name."""
@@ -69,7 +88,7 @@ class Folding:
         """Return what the events change; nothing is kept yet."""
         staged = Staged()
         for event in recorded:
-            for model in self._models.projections:
+            for model in self._models.concerned(event.event):
                 for key in model.keys(event):
                     self._fold_row(staged, model, event, key)
         return staged
@@ -99,9 +118,9 @@ class Folding:
             if before is not None:
                 staged.rows.setdefault(name, {})[key] = None
             return
-        if after is before or after == before:
+        if after is before:
             return
-        after = _plain(self._models.composites[name], after)
+        after = self._models.plain(name, after)
         staged.rows.setdefault(name, {})[key] = after
         for journal in self._models.journals_of[name]:
             entry = journal.entry(before, after, event)
@@ -142,7 +161,6 @@ class _Composites:
 
 
 def _plain(composites: _Composites, row: projection.Row) -> projection.Row:
-    """Return the row as it would be read back, so that a fold sees one shape only."""
     values = dict(row)
     for name in composites.json:
         values[name] = msgspec.json.decode(msgspec.json.encode(values[name]))
@@ -150,6 +168,30 @@ def _plain(composites: _Composites, row: projection.Row) -> projection.Row:
         if values[name] is not None:
             values[name] = list(values[name])
     return values
+
+
+def stale(
+    projections: Sequence[projection.Projection],
+    journals: Sequence[projection.Journal],
+    found: Mapping[str, int],
+) -> tuple[list[projection.Projection], list[projection.Journal]]:
+    """Return what is missing or of another version; a journal goes with what it follows."""
+    wanted = versions(projections, journals)
+    names = {name for name, version in wanted.items() if found.get(name) != version}
+    names |= {journal.follows.table.name for journal in journals if journal.table.name in names}
+    return (
+        [model for model in projections if model.table.name in names],
+        [journal for journal in journals if journal.follows.table.name in names],
+    )
+
+
+def versions(
+    projections: Sequence[projection.Projection], journals: Sequence[projection.Journal]
+) -> dict[str, int]:
+    """Return the versions of the tables, by name."""
+    return {model.table.name: model.version for model in projections} | {
+        journal.table.name: journal.version for journal in journals
+    }
 
 
 async def ask(

@@ -4,23 +4,40 @@ from datetime import UTC
 from typing import Any
 from uuid import UUID
 
-from eventsourcing import persistence
+import msgspec
 
 from app.eventlog import connections, mapper
 from domain import events
 from projections import projection
 
-_ALL = """
-    SELECT position, originator_id, originator_version, topic, state::text,
-        event_id, command_id, metadata, recorded_at
-    FROM ledger.events WHERE position > %(after)s ORDER BY position LIMIT %(limit)s
+COLUMNS = """
+    position, originator_id, originator_version, topic, state::text,
+    event_id, command_id, metadata::text, recorded_at
 """
-_OF_ONE = """
-    SELECT position, originator_id, originator_version, topic, state::text,
-        event_id, command_id, metadata, recorded_at
-    FROM ledger.events WHERE originator_id = %(originator_id)s AND position > %(after)s
-    ORDER BY originator_version LIMIT %(limit)s
-"""
+"""What `recorded` takes."""
+
+_ALL = (
+    f"SELECT {COLUMNS} FROM ledger.events "  # noqa: S608  nothing from outside
+    "WHERE position > %(after)s ORDER BY position LIMIT %(limit)s"
+)
+_OF_ONE = (
+    f"SELECT {COLUMNS} FROM ledger.events "  # noqa: S608  likewise
+    "WHERE originator_id = %(originator_id)s AND position > %(after)s "
+    "ORDER BY originator_version LIMIT %(limit)s"
+)
+
+
+class _Origin(msgspec.Struct):
+    """What the metadata of an event tell."""
+
+    actor: str
+    correlation_id: UUID
+    causation_id: UUID | None = None
+    reason: str | None = None
+    traceparent: str | None = None
+
+
+_origins = msgspec.json.Decoder(_Origin)
 
 
 async def read(
@@ -35,7 +52,7 @@ async def read(
     statement = _ALL if originator_id is None else _OF_ONE
     values = {"after": after, "limit": limit, "originator_id": originator_id}
     rows = await (await connection.execute(statement, values)).fetchall()
-    return [_recorded(event_mapper, row) for row in rows]
+    return [recorded(event_mapper, row) for row in rows]
 
 
 async def head(connection: connections.Connection) -> int:
@@ -48,22 +65,24 @@ def event(
     event_mapper: mapper.EventMapper, originator_id: UUID, version: int, topic: str, state: str
 ) -> events.Event:
     """Return the event that four columns of a row hold."""
-    stored = persistence.StoredEvent(originator_id, version, topic, state.encode())
-    return event_mapper.to_domain_event(stored)
+    return event_mapper.event(
+        originator_id=originator_id, originator_version=version, topic=topic, state=state
+    )
 
 
-def _recorded(event_mapper: mapper.EventMapper, row: tuple[Any, ...]) -> projection.RecordedEvent:
+def recorded(event_mapper: mapper.EventMapper, row: tuple[Any, ...]) -> projection.RecordedEvent:
+    """Return the event of a row."""
     position, originator_id, version, topic, state, event_id, command_id, metadata, at = row
-    causation_id = metadata.get("causation_id")
+    origin = _origins.decode(metadata)
     return projection.RecordedEvent(
         position=position,
         event=event(event_mapper, originator_id, version, topic, state),
         event_id=event_id,
         command_id=command_id,
-        actor=metadata["actor"],
-        correlation_id=UUID(metadata["correlation_id"]),
-        causation_id=None if causation_id is None else UUID(causation_id),
-        reason=metadata.get("reason"),
+        actor=origin.actor,
+        correlation_id=origin.correlation_id,
+        causation_id=origin.causation_id,
+        reason=origin.reason,
         recorded_at=at.astimezone(UTC),
-        traceparent=metadata.get("traceparent"),
+        traceparent=origin.traceparent,
     )

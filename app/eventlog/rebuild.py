@@ -1,29 +1,57 @@
 """Read models made anew from the log, beside the live ones, and swapped in.
 
-The fresh tables grow in a schema of their own; appends and reads go on. At the end the head
-is locked for a moment: the last events are folded and the tables change places.
+The fresh tables grow in a schema of their own; appends and reads go on. First the log up to
+its head is folded in parts (`parts`), then what was recorded meanwhile (`catching_up`). The
+rows are compared with the live ones as of one position (`comparison`). At the end the head is
+locked for a moment: the last events are folded and the tables change places. What was done is
+noted beside the fresh tables, so that a rebuild that was killed goes on where it stopped.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import contextlib
+import dataclasses
+import hashlib
+import itertools
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
+import psycopg
 import psycopg_pool
 from psycopg import errors, sql
 
-from app.eventlog import connections, mapper, projecting, reading, tables
+from app.eventlog import (
+    catching_up,
+    comparison,
+    connections,
+    pace,
+    parts,
+    projecting,
+    reading,
+    tables,
+)
 from projections import projection
 
 Progress = Callable[[int, int], None]
-"""Told the position that is folded, and the last one."""
+"""Told about how many events are folded, and how many there are."""
+
+Difference = comparison.Difference
+Pace = pace.Pace
+UNHURRIED = pace.UNHURRIED
 
 _FRESH = "read_next"
 _LOCK = 7_310_579_002
-_BATCH = 5_000
-_CACHED_ROWS = 10_000
 _SHORT_WAY = 500
+_SECONDS = 5.0
 # Shorter than PostgreSQL's deadlock_timeout: in a knot with readers, the swap gives way.
 _PATIENCE = sql.SQL("SET LOCAL lock_timeout = '500ms'")
+_NOTES = f"""
+    CREATE SCHEMA {_FRESH};
+    CREATE TABLE {_FRESH}.progress (
+        made text, head bigint, parts integer, position bigint, is_indexed boolean
+    );
+    CREATE TABLE {_FRESH}.parts (number integer PRIMARY KEY);
+"""
+_DROP = f"DROP SCHEMA IF EXISTS {_FRESH} CASCADE"
 
 
 async def ensure_tables(
@@ -32,18 +60,22 @@ async def ensure_tables(
     projections: Sequence[projection.Projection],
     journals: Sequence[projection.Journal],
     progress: Progress | None = None,
+    at_pace: Pace = pace.UNHURRIED,
 ) -> list[str]:
     """Make the tables that are missing or of another version, and return their names.
 
     Processes that start together wait for each other.
     """
-    async with await _connect(pool) as connection:
-        await connection.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
+    async with _alone(pool) as (connection, conninfo):
         cursor = await connection.execute("SELECT name, version FROM read.projections")
-        stale, stale_journals = _stale(projections, journals, dict(await cursor.fetchall()))
+        stale, stale_journals = projecting.stale(
+            projections, journals, dict(await cursor.fetchall())
+        )
         if stale:
-            await _Rebuild(connection, stale, stale_journals, progress or _silent).run()
-        return list(_versions(stale, stale_journals))
+            made = _Rebuild(connection, conninfo, stale, stale_journals)
+            comparison.tell(await made.fill(progress or _silent, at_pace))
+            await made.swap()
+        return list(projecting.versions(stale, stale_journals))
 
 
 async def rebuild(
@@ -52,115 +84,178 @@ async def rebuild(
     projections: Sequence[projection.Projection],
     journals: Sequence[projection.Journal],
     progress: Progress | None = None,
-) -> None:
-    """Make read models anew; a journal needs the projection that it follows beside it."""
-    async with await _connect(pool) as connection:
-        await connection.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
-        await _Rebuild(connection, projections, journals, progress or _silent).run()
+    at_pace: Pace = pace.UNHURRIED,
+) -> list[Difference]:
+    """Make read models anew and return what differs from the live ones.
+
+    A journal needs the projection that it follows beside it.
+    """
+    async with _alone(pool) as (connection, conninfo):
+        made = _Rebuild(connection, conninfo, projections, journals)
+        found = await made.fill(progress or _silent, at_pace)
+        comparison.tell(found)
+        await made.swap()
+        return found
+
+
+async def check(
+    *,
+    pool: psycopg_pool.AsyncConnectionPool[Any],
+    projections: Sequence[projection.Projection],
+    journals: Sequence[projection.Journal],
+    progress: Progress | None = None,
+    at_pace: Pace = pace.UNHURRIED,
+) -> list[Difference]:
+    """Like rebuild, but throw the fresh tables away: the live ones stay."""
+    async with _alone(pool) as (connection, conninfo):
+        made = _Rebuild(connection, conninfo, projections, journals)
+        found = await made.fill(progress or _silent, at_pace)
+        await connection.execute(_DROP)
+        return found
+
+
+@dataclasses.dataclass(frozen=True)
+class _Noted:
+    """How far a rebuild is: parts of the log up to `head`, then the rest up to `position`."""
+
+    head: int
+    parts: int
+    position: int
+    is_indexed: bool
 
 
 class _Rebuild:
-    """One pass over the log; changed rows are cached and written now and then."""
+    """Fresh tables, from nothing to the swap."""
 
     def __init__(
         self,
         connection: connections.Connection,
+        conninfo: str,
         projections: Sequence[projection.Projection],
         journals: Sequence[projection.Journal],
-        progress: Progress,
     ) -> None:
         self._connection = connection
         self._models = projecting.ReadModels(
             projections=projections, journals=journals, schema=_FRESH
         )
-        self._versions = _versions(projections, journals)
-        self._progress = progress
-        self._mapper = mapper.EventMapper()
-        self._position = 0
-        self._cache: dict[str, projecting.Rows] = {}
-        self._dirty: dict[str, projecting.Rows] = {}
+        self._versions = projecting.versions(projections, journals)
+        self._conninfo = conninfo
+        self._rest: catching_up.CatchingUp
 
-    async def run(self) -> None:
-        """Create, fill and swap in the fresh tables."""
-        await self._create()
-        while await reading.head(self._connection) - self._position > _SHORT_WAY:
-            await self._catch_up()
-        await self._index()
-        while not await self._swap():
+    async def fill(self, progress: Progress, at_pace: Pace) -> list[Difference]:
+        """Create and fill the fresh tables, or go on with it, and compare them."""
+        noted = await self._noted() or await self._create()
+        await self._fold_parts(noted, progress, at_pace)
+        if not noted.is_indexed:
+            await self._index()
+        self._rest = catching_up.CatchingUp(
+            connection=self._connection,
+            models=self._models,
+            schema=_FRESH,
+            position=noted.position,
+        )
+        while await reading.head(self._connection) - self._rest.position > _SHORT_WAY:
+            await self._rest.catch_up()
+        return await self._compare()
+
+    async def swap(self) -> None:
+        """Put the fresh tables in the place of the live ones."""
+        while not await self._try_swap():
             pass
-        await self._connection.execute(_drop_fresh())
 
-    async def _create(self) -> None:
-        async with self._connection.transaction():
-            await self._connection.execute(_drop_fresh())
-            await self._connection.execute(
-                sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(_FRESH))
+    async def _noted(self) -> _Noted | None:
+        """Return how far a rebuild of the same tables came; None if there was none."""
+        try:
+            cursor = await self._connection.execute(
+                sql.SQL(
+                    "SELECT head, parts, position, is_indexed FROM {}.progress WHERE made = %s"
+                ).format(sql.Identifier(_FRESH)),
+                [self._made()],
             )
+        except errors.UndefinedTable:
+            return None
+        row = await cursor.fetchone()
+        return None if row is None else _Noted(*row)
+
+    def _made(self) -> str:
+        """Return what tells the tables and versions that are made."""
+        shapes = [(self._versions[table.name], table) for table in self._models.tables]
+        return hashlib.sha256(repr(shapes).encode()).hexdigest()
+
+    async def _create(self) -> _Noted:
+        head = await reading.head(self._connection)
+        noted = _Noted(head=head, parts=-(-head // parts.EVENTS), position=head, is_indexed=False)
+        async with self._connection.transaction():
+            await self._connection.execute(_DROP)
+            await self._connection.execute(_NOTES)
             for statements in self._models.sql.values():
                 await self._connection.execute(statements.create)
+            await self._connection.execute(
+                sql.SQL("INSERT INTO {}.progress VALUES (%s, %s, %s, %s, %s)").format(
+                    sql.Identifier(_FRESH)
+                ),
+                [self._made(), *dataclasses.astuple(noted)],
+            )
+        return noted
+
+    async def _fold_parts(self, noted: _Noted, progress: Progress, at_pace: Pace) -> None:
+        cursor = await self._connection.execute(
+            sql.SQL("SELECT number FROM {}.parts").format(sql.Identifier(_FRESH))
+        )
+        done = {number for (number,) in await cursor.fetchall()}
+        missing = [number for number in range(noted.parts) if number not in done]
+        counted = itertools.count(len(done) + 1)
+        work = parts.Work(
+            conninfo=self._conninfo,
+            models=self._models,
+            schema=_FRESH,
+            head=noted.head,
+            count=noted.parts,
+        )
+        await at_pace.fold(
+            work,
+            missing,
+            done=lambda: progress(noted.head * next(counted) // noted.parts, noted.head),
+        )
 
     async def _index(self) -> None:
-        for statements in self._models.sql.values():
-            for statement in statements.create_indexes:
-                await self._connection.execute(statement)
+        async with self._connection.transaction():
+            for statements in self._models.sql.values():
+                for statement in statements.create_indexes:
+                    await self._connection.execute(statement)
+            await self._connection.execute(
+                sql.SQL("UPDATE {}.progress SET is_indexed = true").format(sql.Identifier(_FRESH))
+            )
 
-    async def _catch_up(self) -> None:
-        """Fold what the log holds, and write all of it."""
-        head = await reading.head(self._connection)
-        while recorded := await reading.read(
-            self._connection, event_mapper=self._mapper, after=self._position, limit=_BATCH
-        ):
-            await self._fold(recorded)
-            self._position = recorded[-1].position
-            self._progress(self._position, max(head, self._position))
-        await self._flush()
+    async def _compare(self) -> list[Difference]:
+        """Compare both in a transaction that sees them at one position."""
+        await self._connection.set_isolation_level(psycopg.IsolationLevel.REPEATABLE_READ)
+        try:
+            async with self._connection.transaction():
+                await self._rest.catch_up()
+                return await comparison.differences(
+                    self._connection,
+                    made=self._models.tables,
+                    schema=_FRESH,
+                    versions=self._versions,
+                )
+        finally:
+            await self._connection.set_isolation_level(None)
 
-    async def _fold(self, recorded: Sequence[projection.RecordedEvent]) -> None:
-        await self._fetch(self._models.keys(recorded))
-        folding = projecting.Folding(models=self._models, rows=self._cache)
-        folding.keep(folding.fold(recorded))
-        changes = folding.changes()
-        for name, rows in changes.rows.items():
-            self._cache[name].update(rows)
-            self._dirty.setdefault(name, {}).update(rows)
-        await projecting.write(
-            self._connection, self._models, projecting.Staged(entries=changes.entries)
-        )
-        if sum(map(len, self._cache.values())) > _CACHED_ROWS:
-            await self._flush()
-
-    async def _fetch(self, keys: Mapping[str, Iterable[projection.Key]]) -> None:
-        """Read the rows concerned that are not cached."""
-        missing = {}
-        for name, wanted in keys.items():
-            cached = self._cache.setdefault(name, {})
-            if absent := [key for key in wanted if key not in cached]:
-                missing[name] = absent
-        cursors = await projecting.ask(self._connection, self._models, missing)
-        for name, rows in (await projecting.answers(self._models, missing, cursors)).items():
-            self._cache[name].update(rows)
-
-    async def _flush(self) -> None:
-        await projecting.write(self._connection, self._models, projecting.Staged(rows=self._dirty))
-        self._forget()
-
-    def _forget(self) -> None:
-        self._cache, self._dirty = {}, {}
-
-    async def _swap(self) -> bool:
+    async def _try_swap(self) -> bool:
         """Fold the last events and swap; return False if readers held a table too long."""
-        await self._catch_up()
-        before = self._position
+        await self._rest.catch_up()
+        before = self._rest.position
         try:
             async with self._connection.transaction():
                 await self._connection.execute("SELECT position FROM ledger.head FOR UPDATE")
-                await self._catch_up()
+                await self._rest.catch_up()
                 await self._connection.execute(_PATIENCE)
                 for table in self._models.tables:
                     await self._replace(table)
+                await self._connection.execute(_DROP)
         except (errors.LockNotAvailable, errors.DeadlockDetected):
-            self._forget()
-            self._position = before
+            self._rest.go_back_to(before)
             await asyncio.sleep(connections.pause())
             return False
         return True
@@ -178,35 +273,15 @@ class _Rebuild:
         )
 
 
-def _stale(
-    projections: Sequence[projection.Projection],
-    journals: Sequence[projection.Journal],
-    versions: Mapping[str, int],
-) -> tuple[list[projection.Projection], list[projection.Journal]]:
-    """Return what is missing or of another version; a journal goes with what it follows."""
-    wanted = _versions(projections, journals)
-    names = {name for name, version in wanted.items() if versions.get(name) != version}
-    names |= {journal.follows.table.name for journal in journals if journal.table.name in names}
-    return (
-        [model for model in projections if model.table.name in names],
-        [journal for journal in journals if journal.follows.table.name in names],
-    )
-
-
-def _versions(
-    projections: Sequence[projection.Projection], journals: Sequence[projection.Journal]
-) -> dict[str, int]:
-    return {model.table.name: model.version for model in projections} | {
-        journal.table.name: journal.version for journal in journals
-    }
-
-
-async def _connect(pool: psycopg_pool.AsyncConnectionPool[Any]) -> connections.Connection:
-    return await connections.Connections(pool=pool, seconds=5).open(purpose="rebuild")
-
-
-def _drop_fresh() -> sql.Composed:
-    return sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(_FRESH))
+@contextlib.asynccontextmanager
+async def _alone(
+    pool: psycopg_pool.AsyncConnectionPool[Any],
+) -> AsyncIterator[tuple[connections.Connection, str]]:
+    """Yield a connection and what others connect with; one process at a time gets that far."""
+    ways = connections.Connections(pool=pool, seconds=_SECONDS)
+    async with await ways.open(purpose="rebuild") as connection:
+        await connection.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
+        yield connection, ways.conninfo
 
 
 def _silent(_position: int, _head: int) -> None:

@@ -1,7 +1,7 @@
 """The SQL of a table, from its description; rows travel as one JSON parameter."""
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -113,7 +113,14 @@ def key_arrays(table: projection.Table, keys: Sequence[projection.Key]) -> list[
 
 def row_json(rows: Sequence[object]) -> str:
     """Return the parameter of `insert` and `upsert`."""
-    return msgspec.json.encode(rows).decode()
+    return msgspec.json.encode(rows, enc_hook=_object).decode()
+
+
+def _object(row: object) -> dict[str, Any]:
+    """Return a row that is a mapping, but no dict."""
+    if not isinstance(row, Mapping):
+        raise TypeError(f"{type(row).__name__} is no row")
+    return dict(row)
 
 
 def _names(names: Iterable[str]) -> sql.Composed:

@@ -153,4 +153,4 @@ def _has_happened(recorded: projection.RecordedEvent, at: Mapping[str, Any]) -> 
 
 
 def _json(row: projection.Row | None) -> str | None:
-    return None if row is None else json.dumps(row, default=str)
+    return None if row is None else json.dumps(dict(row), default=str)

@@ -71,6 +71,7 @@ from domain.events.services import (
     ServiceUpdated,
     ServiceUpdateFailed,
     ServiceUpdateStarted,
+    is_service_event,
 )
 from domain.events.tokens import TokenCreated, TokenRevoked
 
@@ -140,4 +141,5 @@ __all__ = [
     "UnitReturned",
     "UnitTaken",
     "all_events",
+    "is_service_event",
 ]

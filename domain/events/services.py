@@ -1,7 +1,7 @@
 """Facts about a service instance, from its addition to its removal."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeGuard, get_args
 from uuid import UUID
 
 from domain import values
@@ -309,3 +309,10 @@ ServiceEvent = (
     | ServiceResultIgnored
     | ServiceCleanupStarted
 )
+
+_SERVICE_EVENTS = frozenset(get_args(ServiceEvent))
+
+
+def is_service_event(event: Event) -> TypeGuard[ServiceEvent]:
+    """Is it about a service instance? A question asked of each event of the log: no chain."""
+    return type(event) in _SERVICE_EVENTS

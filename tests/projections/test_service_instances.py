@@ -206,6 +206,7 @@ def test_row_holds_what_the_domain_knows(
     row = fold(READ_MODEL, [added, *later])[INSTANCE,]
 
     assert service_instances.facts_of(row) == facts
+    assert service_instances.facts_of(dict(row)) == facts
     assert row["state"] == facts.state
     assert row["functional"] == facts.is_functional
     assert row["usable"] == facts.is_usable
@@ -220,6 +221,6 @@ def test_row_in_json_holds_the_same_facts(
     later = data.draw(later_events(any_fields=any_fields, record=record))
     row = fold(READ_MODEL, [added, *later])[INSTANCE,]
 
-    told = msgspec.json.decode(msgspec.json.encode(row))
+    told = msgspec.json.decode(msgspec.json.encode(dict(row)))
 
     assert service_instances.facts_of(told) == service_instances.facts_of(row)

@@ -37,9 +37,7 @@ async def _service_instance_changes(
 
     def may_be_here(recorded: projection.RecordedEvent) -> bool:
         service = recorded.event.originator_id
-        return isinstance(recorded.event, events.ServiceEvent) and (
-            places.known(service) in (place, None)
-        )
+        return events.is_service_event(recorded.event) and (places.known(service) in (place, None))
 
     async with _followed(info, await info.context.event_log.head(), may_be_here) as recorded:
         async for each in recorded:

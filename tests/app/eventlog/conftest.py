@@ -22,6 +22,7 @@ class Tallies:
     """A sample read model: a row per aggregate, with a column of every odd type."""
 
     version: int = 1
+    folds: ClassVar[projection.EventClasses] = frozenset({events.MemberAdded, events.MemberRemoved})
     table: ClassVar[projection.Table] = projection.Table(
         name="tallies",
         columns=(
@@ -42,8 +43,6 @@ class Tallies:
     )
 
     def keys(self, recorded: projection.RecordedEvent) -> Sequence[projection.Key]:
-        if not isinstance(recorded.event, events.MemberAdded | events.MemberRemoved):
-            return []
         return [(recorded.event.originator_id, part) for part in (1, 2)]
 
     def fold(

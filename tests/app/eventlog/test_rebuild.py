@@ -10,7 +10,7 @@ import pytest
 from psycopg import sql
 
 import projections
-from app.eventlog import command, log, rebuild, tables
+from app.eventlog import catching_up, command, log, pace, parts, rebuild, tables
 from domain import events, values
 from projections import projection
 
@@ -56,6 +56,14 @@ STORIES: list[list[type[events.Event]]] = [
         events.DeploymentSucceeded,
     ],
 ]
+
+
+MESSAGES = [
+    'says "no", \\ and é',
+    "two\nlines\tand \\n",
+    "\\.",
+]
+"""What a COPY could trip over."""
 
 
 async def contents(database: str, table: projection.Table) -> list[tuple[Any, ...]]:
@@ -116,8 +124,8 @@ async def test_rebuilt_rows_equal_the_live_ones(  # noqa: PLR0913, PLR0917  fixt
     cached_rows: int,
     short_way: int,
 ) -> None:
-    monkeypatch.setattr(rebuild, "_BATCH", batch)
-    monkeypatch.setattr(rebuild, "_CACHED_ROWS", cached_rows)
+    monkeypatch.setattr(catching_up, "_BATCH", batch)
+    monkeypatch.setattr(catching_up, "_CACHED_ROWS", cached_rows)
     monkeypatch.setattr(rebuild, "_SHORT_WAY", short_way)
     await write(event_log, new_command, member, streams=30)
     live = [await contents(database, model.table) for model in (tallies, entries)]
@@ -147,7 +155,7 @@ async def test_commands_go_on_during_a_rebuild(
     entries: projection.Journal,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(rebuild, "_BATCH", 20)
+    monkeypatch.setattr(catching_up, "_BATCH", 20)
     await write(event_log, new_command, member, streams=10)
     is_over = asyncio.Event()
 
@@ -275,3 +283,130 @@ async def test_read_models_of_the_product_are_made_and_rebuilt(
 
     assert {table.name: await contents(database, table) for table in made} == live
     assert all(live.values()), [name for name, rows in live.items() if not rows]
+
+
+class PowerCutError(Exception):
+    pass
+
+
+async def test_rebuild_that_was_stopped_goes_on_where_it_was(
+    pool: Pool,
+    event_log: log.EventLog,
+    new_command: NewCommand,
+    member: NewMember,
+    database: str,
+    tallies: projection.Projection,
+    entries: projection.Journal,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(parts, "EVENTS", 20)
+    models: dict[str, Any] = {"pool": pool, "projections": [tallies], "journals": [entries]}
+    await write(event_log, new_command, member, streams=30)
+    live = [await contents(database, model.table) for model in (tallies, entries)]
+    told: list[int] = []
+
+    def cut_after_three(position: int, _head: int) -> None:
+        told.append(position)
+        if len(told) == 3:
+            raise PowerCutError
+
+    with pytest.raises(PowerCutError):
+        await rebuild.rebuild(**models, progress=cut_after_three)
+    await rebuild.rebuild(**models, progress=lambda position, _head: told.append(position))
+
+    assert told == list(range(20, 181, 20))
+    assert [await contents(database, model.table) for model in (tallies, entries)] == live
+
+
+async def test_another_version_begins_anew(
+    pool: Pool,
+    event_log: log.EventLog,
+    new_command: NewCommand,
+    member: NewMember,
+    tallies: projection.Projection,
+    entries: projection.Journal,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(parts, "EVENTS", 20)
+    models: dict[str, Any] = {"pool": pool, "projections": [tallies], "journals": [entries]}
+    await write(event_log, new_command, member, streams=10)
+    told: list[int] = []
+
+    def cut(_position: int, _head: int) -> None:
+        raise PowerCutError
+
+    with pytest.raises(PowerCutError):
+        await rebuild.rebuild(**models, progress=cut)
+    entries.version = 2
+    await rebuild.rebuild(**models, progress=lambda position, _head: told.append(position))
+
+    assert told == [20, 40, 60]
+
+
+async def test_rows_that_differ_are_told_and_mended(
+    pool: Pool,
+    event_log: log.EventLog,
+    new_command: NewCommand,
+    member: NewMember,
+    database: str,
+    tallies: projection.Projection,
+    entries: projection.Journal,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    models: dict[str, Any] = {"pool": pool, "projections": [tallies], "journals": [entries]}
+    await write(event_log, new_command, member, streams=5)
+    live = await contents(database, tallies.table)
+    assert await rebuild.check(**models) == []
+    [gone, wrong] = [row[0] for row in live if row[1] == 1][:2]
+    async with await psycopg.AsyncConnection.connect(database) as connection:
+        await connection.execute("DELETE FROM read.tallies WHERE id = %s", [gone])
+        await connection.execute("UPDATE read.tallies SET count = 99 WHERE id = %s", [wrong])
+        await connection.execute(
+            "INSERT INTO read.tallies SELECT gen_random_uuid(), part, count, subjects, versions, "
+            "details, seen_at, position FROM read.tallies LIMIT 1"
+        )
+
+    [checked] = await rebuild.check(**models)
+    [told] = await rebuild.rebuild(**models)
+
+    assert checked == told
+    assert (told.table, told.missing, told.new, told.changed) == ("tallies", 1, 2, 2)
+    assert not told.is_expected
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "tallies (same version): 1 rows went, 2 came, 2 changed" in caplog.text
+    assert await contents(database, tallies.table) == live
+
+
+async def test_several_processes_fold_at_a_measured_pace(
+    pool: Pool,
+    new_command: NewCommand,
+    sample: Callable[[type[events.Event]], events.Event],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(parts, "EVENTS", 5)
+    models: dict[str, Any] = {
+        "projections": projections.PROJECTIONS,
+        "journals": projections.JOURNALS,
+    }
+    await rebuild.ensure_tables(pool=pool, **models)
+    async with log.EventLog(pool=pool, policies=lambda _: [], **models) as event_log:
+        for number in range(10):
+            aggregate_id = uuid4()
+            for version, event_class in enumerate(STORIES[4], start=1):
+                event = dataclasses.replace(
+                    sample(event_class), originator_id=aggregate_id, originator_version=version
+                )
+                if isinstance(event, events.ServiceOperationDelayed):
+                    event = dataclasses.replace(event, message=MESSAGES[number % 3], code="null")
+                await event_log.append(command=new_command(), events=[event])
+    pauses: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+
+    monkeypatch.setattr(pace.asyncio, "sleep", pause)
+    unhurried = rebuild.Pace(processes=2, events_per_second=1)
+
+    assert await rebuild.check(pool=pool, at_pace=unhurried, **models) == []
+    assert len(pauses) == 20
+    assert max(pauses) > 0
