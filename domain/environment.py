@@ -26,6 +26,7 @@ class Environment(Aggregate):
     """The commands of an environment."""
 
     TOPIC: ClassVar[str] = "Environment"
+    fold_version: ClassVar[int] = 1  # raised when `apply` or what it assigns changes
     Event = events.Event
     Created = events.EnvironmentCreated
 

@@ -13,6 +13,7 @@ class Person(Aggregate):
     """The commands of a person about itself (R1)."""
 
     TOPIC: ClassVar[str] = "Person"
+    fold_version: ClassVar[int] = 1
     Event = events.Event
     Created = events.PersonAppeared
 

@@ -17,6 +17,7 @@ class Project(Aggregate):
     """The commands of a project; units are counted here, never in a read model (R3)."""
 
     TOPIC: ClassVar[str] = "Project"
+    fold_version: ClassVar[int] = 1  # raised when `apply` or what it assigns changes
     Event = events.Event
     Created = events.ProjectCreated
 

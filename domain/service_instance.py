@@ -24,6 +24,7 @@ class ServiceInstance(Aggregate):
     """
 
     TOPIC: ClassVar[str] = "ServiceInstance"
+    fold_version: ClassVar[int] = 1  # raised when `apply` or what it assigns changes
     Event = events.Event
     Created = events.ServiceAdded
 

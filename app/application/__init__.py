@@ -4,6 +4,7 @@
 `permissions`    what a caller may do and what it sees: the rules of access
 `admission`      asks how a caller stands to a place, and refuses what it may not do
 `unit_of_work`   loads aggregates, collects what they recorded, commits, retries on conflict
+`snapshots`      what long streams add up to, so that they are not read from their start
 `projects`       projects, members, subscriptions, environments
 `people`         what people sign up for
 `tokens`         API tokens

@@ -1,15 +1,17 @@
 """Load aggregates, let a command decide, and commit what they recorded, all or nothing."""
 
 import asyncio
+import collections
 import logging
 import random
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
 from eventsourcing.domain import Aggregate
 
+from app.application import snapshots
 from app.application.request import Request
 from app.eventlog import command, loading, log
 from domain import (
@@ -110,11 +112,25 @@ class UnitOfWork:
             if isinstance(event, events.Event)
         ]
 
+    async def keep(self, recorded: Sequence[events.Event], *, position: int) -> None:
+        """Keep the aggregates for the next command, now that all of it is recorded."""
+        counts = collections.Counter(event.originator_id for event in recorded)
+        for key, aggregate in self._aggregates.items():
+            if snapshots.is_due(aggregate, events=counts[key]):
+                await self._take_snapshot(aggregate)
+            self._log.keep.put(aggregate, position=position)
+
     @property
     def _begun(self) -> loading.History:
         if self._first is None:
             raise RuntimeError("there is no time yet: load an aggregate, or begin")
         return self._first
+
+    async def _take_snapshot(self, aggregate: Aggregate) -> None:
+        try:
+            await self._log.store(snapshots.taken(aggregate))
+        except command.LogUnavailableError:
+            _logger.warning("no snapshot of %s: the log cannot be reached", aggregate.id)
 
     async def _load(self, kind: type[_A], ids: Iterable[UUID]) -> dict[UUID, _A]:
         wanted = list(ids)
@@ -124,10 +140,22 @@ class UnitOfWork:
     async def _fetch(self, wanted: list[UUID]) -> None:
         missing = [key for key in wanted if key not in self._aggregates]
         if missing:
-            history = await self._log.load(*missing)
-            self._first = self._first or history
-            for key, recorded in history.events.items():
-                self._aggregates[key] = replay(recorded)
+            await self._read(missing)
+
+    async def _read(self, ids: Sequence[UUID]) -> None:
+        """Go on from what is kept in memory, else from snapshots, else from the first event."""
+        found = {key: it for key in ids if (it := self._log.keep.take(key)) is not None}
+        known = {key: it.aggregate.version for key, it in found.items()}
+        history = await self._log.load(*ids, known=known, folds=snapshots.KINDS)
+        if any(it.position > history.position for it in found.values()):
+            # The log is behind: it was restored, and what is kept never happened.
+            found, history = {}, await self._log.load(*ids, folds=snapshots.KINDS)
+        self._first = self._first or history
+        starts = {key: it.aggregate for key, it in found.items()}
+        starts |= {key: snapshots.restored(it) for key, it in history.snapshots.items()}
+        for key in ids:
+            if key in starts or key in history.events:
+                self._aggregates[key] = replay(history.events.get(key, ()), start=starts.get(key))
 
     def _require(self, kind: type[_A], aggregate_id: UUID) -> _A:
         found = self._aggregates.get(aggregate_id)
@@ -136,9 +164,9 @@ class UnitOfWork:
         return found
 
 
-def replay(recorded: Iterable[events.Event]) -> Aggregate:
-    """Return the aggregate that the events add up to; there is at least one event."""
-    aggregate: Aggregate | None = None
+def replay(recorded: Iterable[events.Event], *, start: Aggregate | None = None) -> Aggregate:
+    """Return the aggregate that the events add up to; there is a start, or an event."""
+    aggregate = start
     for event in recorded:
         aggregate = event.mutate(aggregate)
     if aggregate is None:
@@ -195,6 +223,8 @@ async def commit(
         except command.CommandReusedError as error:
             raise _key_reused() from error
         else:
+            if not receipt.is_repeat:
+                await work.keep(recorded, position=receipt.last_position)
             return receipt.last_position
     raise errors.ConflictRefusedError(
         code=RefusalCode.VERSION_CONFLICT,

@@ -8,6 +8,8 @@ writer       one writer per process: takes what waits into one transaction, and 
 transaction  what that transaction looks at and stores
 draft        which commands it accepts, and what they come to; no database
 loading      aggregates for many callers, with one statement
+kept         aggregates in memory between two commands
+snapshot     what the first events of a long stream add up to
 reading      events from the rows of the log
 projecting   read models: the fold of a batch, read and written back
 tables       the SQL of a table, from its description

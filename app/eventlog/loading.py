@@ -8,28 +8,59 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from app.eventlog import connections, mapper, reading
+from app.eventlog import connections, mapper, reading, snapshot
 from domain import events
 
 _AT_ONCE = 2  # statements; a long history holds up nobody but its own batch
 _BATCH = 512
 
+# A snapshot comes as an event without a topic, before the events that follow it.
 _LOAD = """
+    WITH wanted AS (
+        SELECT w.id, coalesce(s.originator_version, w.version) AS version, s.fold, s.state
+        FROM unnest(%(ids)s::uuid[], %(versions)s::bigint[]) AS w (id, version)
+        LEFT JOIN ledger.snapshots AS s ON s.originator_id = w.id
+            AND s.originator_version > w.version AND s.fold = ANY(%(folds)s)
+            AND %(until)s::bigint IS NULL
+    )
     SELECT least(head.position, %(until)s::bigint), greatest(clock_timestamp(), head.recorded_at),
-        e.originator_id, e.originator_version, e.topic, e.state::text
-    FROM ledger.head LEFT JOIN ledger.events AS e
-        ON e.originator_id = ANY(%(ids)s) AND e.position <= coalesce(%(until)s, head.position)
-    ORDER BY e.originator_id, e.originator_version
+        e.id, e.version, e.topic, e.fold, e.state
+    FROM ledger.head LEFT JOIN LATERAL (
+        SELECT id, version, NULL AS topic, fold, state::text FROM wanted WHERE fold IS NOT NULL
+        UNION ALL
+        SELECT id, originator_version, topic, NULL, e.state::text
+        FROM wanted JOIN ledger.events AS e ON e.originator_id = id
+            AND e.originator_version > version
+            AND e.position <= coalesce(%(until)s, head.position)
+    ) AS e ON true
+    ORDER BY e.id, e.version
 """
 
 
 @dataclass(frozen=True)
 class History:
-    """The events of some aggregates, as of a position; those without events are absent."""
+    """The events of some aggregates, as of a position; those without events are absent.
+
+    They are those that follow the snapshot, if there is one.
+    """
 
     events: Mapping[UUID, tuple[events.Event, ...]]
     now: datetime
     position: int
+    snapshots: Mapping[UUID, snapshot.Snapshot]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Whose history a caller wants, and what it needs no more.
+
+    Of an aggregate with a known version, only what follows; of others, what follows a snapshot
+    by one of the folds.
+    """
+
+    known: Mapping[UUID, int]
+    """The version by id, 0 if none is known."""
+    folds: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -37,13 +68,14 @@ class _Found:
     """Rows of the log by aggregate; each caller makes events of its own."""
 
     rows: Mapping[UUID, Sequence[tuple[Any, ...]]]
+    snapshots: Mapping[UUID, snapshot.Snapshot]
     now: datetime
     position: int
 
 
 @dataclass(frozen=True)
 class _Pending:
-    ids: tuple[UUID, ...]
+    wanted: Wanted
     outcome: asyncio.Future[_Found]
 
 
@@ -56,32 +88,39 @@ class Loader:
         self._waiting: collections.deque[_Pending] = collections.deque()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def load(self, ids: Sequence[UUID]) -> History:
+    async def load(self, wanted: Wanted) -> History:
         """Return the aggregates as they are now. Raises LogUnavailableError."""
         outcome: asyncio.Future[_Found] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Pending(tuple(ids), outcome))
+        self._waiting.append(_Pending(wanted, outcome))
         if len(self._tasks) < _AT_ONCE:
             task = asyncio.create_task(self._drain())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        return self._history(ids, await outcome)
+        return self._history(wanted, await outcome)
 
-    async def load_until(self, ids: Sequence[UUID], *, until: int) -> History:
+    async def load_until(self, wanted: Wanted, *, until: int) -> History:
         """Return the aggregates as they were at a position. Raises LogUnavailableError."""
-        return self._history(ids, await self._ask(ids, until=until))
+        return self._history(wanted, await self._ask(wanted, until=until))
 
     async def _drain(self) -> None:
         while self._waiting:
             count = min(_BATCH, len(self._waiting))
             taken = [self._waiting.popleft() for _ in range(count)]
-            batch = [pending for pending in taken if not pending.outcome.done()]
-            if batch:
-                await self._answer(batch)
+            # What one caller takes from a snapshot, one without folds reads from the first event.
+            batches: dict[frozenset[str], list[_Pending]] = {}
+            for pending in taken:
+                if not pending.outcome.done():
+                    batches.setdefault(pending.wanted.folds, []).append(pending)
+            for folds, batch in batches.items():
+                await self._answer(batch, folds)
 
-    async def _answer(self, batch: Sequence[_Pending]) -> None:
-        ids = dict.fromkeys(key for pending in batch for key in pending.ids)
+    async def _answer(self, batch: Sequence[_Pending], folds: frozenset[str]) -> None:
+        known: dict[UUID, int] = {}
+        for pending in batch:
+            for key, version in pending.wanted.known.items():
+                known[key] = min(version, known.get(key, version))
         try:
-            found = await self._ask(list(ids), until=None)
+            found = await self._ask(Wanted(known, folds), until=None)
         except Exception as error:  # noqa: BLE001  the callers get it
             for pending in batch:
                 if not pending.outcome.done():
@@ -91,26 +130,38 @@ class Loader:
             if not pending.outcome.done():
                 pending.outcome.set_result(found)
 
-    async def _ask(self, ids: Sequence[UUID], *, until: int | None) -> _Found:
+    async def _ask(self, wanted: Wanted, *, until: int | None) -> _Found:
         async def work(connection: connections.Connection) -> list[tuple[Any, ...]]:
-            values = {"ids": list(ids), "until": until}
+            values = {
+                "ids": list(wanted.known),
+                "versions": list(wanted.known.values()),
+                "folds": list(wanted.folds),
+                "until": until,
+            }
             return await (await connection.execute(_LOAD, values)).fetchall()
 
         rows = await self._pool.run(work)
         found: dict[UUID, list[tuple[Any, ...]]] = {}
-        for row in rows:
-            if row[2] is not None:
-                found.setdefault(row[2], []).append(row[2:])
+        snapshots: dict[UUID, snapshot.Snapshot] = {}
+        for _, _, key, version, topic, fold, state in rows:
+            if fold is not None:
+                snapshots[key] = snapshot.Snapshot(
+                    originator_id=key, originator_version=version, fold=fold, state=state
+                )
+            elif key is not None:
+                found.setdefault(key, []).append((key, version, topic, state))
         position, now = rows[0][:2]
-        return _Found(rows=found, now=now.astimezone(UTC), position=position)
+        return _Found(found, snapshots, now=now.astimezone(UTC), position=position)
 
-    def _history(self, ids: Sequence[UUID], found: _Found) -> History:
-        return History(
-            events={
-                key: tuple(reading.event(self._mapper, *row) for row in found.rows[key])
-                for key in ids
-                if key in found.rows
-            },
-            now=found.now,
-            position=found.position,
-        )
+    def _history(self, wanted: Wanted, found: _Found) -> History:
+        """Return what one caller wanted: others may know less of an aggregate."""
+        snapshots: dict[UUID, snapshot.Snapshot] = {}
+        recorded: dict[UUID, tuple[events.Event, ...]] = {}
+        for key, version in wanted.known.items():
+            taken = found.snapshots.get(key)
+            if taken is not None and taken.originator_version > version:
+                snapshots[key] = taken
+            rows = [row for row in found.rows.get(key, ()) if row[1] > version]
+            if rows:
+                recorded[key] = tuple(reading.event(self._mapper, *row) for row in rows)
+        return History(recorded, found.now, found.position, snapshots)

@@ -1,8 +1,8 @@
 """EventLog, the door to the log."""
 
 import logging
-from collections.abc import AsyncIterator, Sequence
-from types import TracebackType
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 from uuid import UUID
 
@@ -13,10 +13,12 @@ from app.eventlog import (
     connections,
     draft,
     hints,
+    kept,
     loading,
     mapper,
     projecting,
     reading,
+    snapshot,
     tail,
     transaction,
     writer,
@@ -53,6 +55,7 @@ class EventLog:
         policies: draft.Policies,
         seconds: float = _SECONDS,
     ) -> None:
+        self.keep = kept.Keep()
         self._mapper = mapper.EventMapper()
         self._connections = connections.Connections(pool=pool, seconds=seconds)
         self._loader = loading.Loader(pool=self._connections, event_mapper=self._mapper)
@@ -108,11 +111,32 @@ class EventLog:
 
         return await self._connections.run(work)
 
-    async def load(self, *aggregate_ids: UUID, until: int | None = None) -> loading.History:
-        """Return the aggregates' events up to a position, and the database's time."""
+    async def load(
+        self,
+        *aggregate_ids: UUID,
+        until: int | None = None,
+        known: Mapping[UUID, int] = MappingProxyType({}),
+        folds: Iterable[str] = (),
+    ) -> loading.History:
+        """Return the aggregates' events up to a position, and the database's time.
+
+        Of an aggregate whose version is `known`, only what follows; of others, what follows a
+        snapshot by one of the `folds`.
+        """
+        wanted = loading.Wanted(
+            known={key: known.get(key, 0) for key in aggregate_ids}, folds=frozenset(folds)
+        )
         if until is None:
-            return await self._loader.load(aggregate_ids)
-        return await self._loader.load_until(aggregate_ids, until=until)
+            return await self._loader.load(wanted)
+        return await self._loader.load_until(wanted, until=until)
+
+    async def store(self, taken: snapshot.Snapshot) -> None:
+        """Store a snapshot."""
+
+        async def work(connection: connections.Connection) -> None:
+            await snapshot.store(connection, taken)
+
+        await self._connections.run(work)
 
     async def read(
         self, *, after: int, limit: int, originator_id: UUID | None = None

@@ -5,6 +5,7 @@
 0003_access.sql   API tokens
 0004_work.sql     tasks that broke
 0005_tokens.sql   hashes of API tokens, which are facts of the log
+0006_snapshots.sql  what long streams add up to
 procrastinate/    the task queue's own schema, from the installed library
 
 A released file never changes: a new thought is a new file. The tables of the read models

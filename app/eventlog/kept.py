@@ -1,0 +1,41 @@
+"""Aggregates kept in memory between commands, each with one command at a time.
+
+A command takes an aggregate out, and only a commit that was recorded puts it back: what a
+refused, failed or conflicting command did to one is lost with it. Nothing is decided on a kept
+aggregate before the log was asked for what came after it.
+"""
+
+import collections
+from dataclasses import dataclass
+from uuid import UUID
+
+from eventsourcing.domain import Aggregate
+
+_MOST = 2_000
+
+
+@dataclass(frozen=True)
+class Kept:
+    """An aggregate as it was at a position of the log."""
+
+    aggregate: Aggregate
+    position: int
+
+
+class Keep:
+    """The aggregates that were committed last."""
+
+    def __init__(self, *, most: int = _MOST) -> None:
+        self._most = most
+        self._kept: collections.OrderedDict[UUID, Kept] = collections.OrderedDict()
+
+    def take(self, aggregate_id: UUID) -> Kept | None:
+        """Take an aggregate out, for one command."""
+        return self._kept.pop(aggregate_id, None)
+
+    def put(self, aggregate: Aggregate, *, position: int) -> None:
+        """Keep an aggregate as it was committed; the one that lay longest may have to go."""
+        self._kept[aggregate.id] = Kept(aggregate, position)
+        self._kept.move_to_end(aggregate.id)
+        if len(self._kept) > self._most:
+            self._kept.popitem(last=False)
