@@ -75,6 +75,7 @@ async def assembled(
     async with contextlib.AsyncExitStack() as stack:
         pool = await stack.enter_async_context(_pool(settings, found))
         event_log = await stack.enter_async_context(_event_log(pool))
+        await event_log.begin()
         stack.push_async_callback(brokers.aclose)
         catalogue = await _joined(pool, own_catalogue, brokers)
         orders = order_parts.orders(event_log=event_log, catalogue=catalogue)

@@ -18,6 +18,7 @@ parts            the log in parts by aggregate, each folded whole
 pace             ... by some processes, at most so fast
 catching_up      the rest of the log, in its own order
 comparison       fresh rows and live rows as of one position
+epochs       positions as text, which tell a restored log from the one that was lost
 connections  deadlines kept in the client, a second try after a lost connection
 tail         the newest events, read once for all followers of a process
 hints        "there may be more", across processes; a hint, never a promise

@@ -12,6 +12,7 @@ from app.eventlog import command as commands
 from app.eventlog import (
     connections,
     draft,
+    epochs,
     hints,
     kept,
     loading,
@@ -56,6 +57,7 @@ class EventLog:
         seconds: float = _SECONDS,
     ) -> None:
         self.keep = kept.Keep()
+        self._epochs = epochs.Epochs()
         self._mapper = mapper.EventMapper()
         self._connections = connections.Connections(pool=pool, seconds=seconds)
         self._loader = loading.Loader(pool=self._connections, event_mapper=self._mapper)
@@ -70,6 +72,7 @@ class EventLog:
                 policies=policies,
                 mapper=self._mapper,
             ),
+            epochs=self._epochs,
             followers=self._hints,
             seconds=seconds,
         )
@@ -162,6 +165,22 @@ class EventLog:
         Lost connections are waited out. An event that is not wanted wakes nobody up.
         """
         return self._tail.follow(after=after, wanted=wanted)
+
+    async def common_position(self, place: epochs.Place) -> int:
+        """Return a position that was read from this log. Raises LogDivergedError."""
+
+        async def work(connection: connections.Connection) -> int:
+            return await epochs.common_position(connection, place)
+
+        return await self._connections.run(work)
+
+    def place(self, position: int) -> str:
+        """Return the text of a position, as clients see it."""
+        return self._epochs.text(position)
+
+    async def begin(self) -> None:
+        """Find out, before clients ask, whether the log was restored; appends do so as well."""
+        await self._connections.run(self._epochs.begin)
 
     async def head(self) -> int:
         """Return the last position, 0 if there is none."""

@@ -10,6 +10,7 @@ import psycopg
 
 from app.eventlog import command as commands
 from app.eventlog import connections, hints, transaction
+from app.eventlog import epochs as log_epochs
 
 _BATCH = 512
 _NOTIFY_EVERY = 0.02  # seconds
@@ -32,11 +33,13 @@ class Writer:
         *,
         pool: connections.Connections,
         rules: transaction.Rules,
+        epochs: log_epochs.Epochs,
         followers: hints.Hints,
         seconds: float,
     ) -> None:
         self._pool = pool
         self._rules = rules
+        self._epochs = epochs
         self._followers = followers
         self._seconds = seconds
         self._waiting: collections.deque[_Pending] = collections.deque()
@@ -97,6 +100,9 @@ class Writer:
     async def _attempt(self, batch: Sequence[_Pending]) -> None:
         if self._connection is None:
             self._connection = await self._pool.open(purpose="writer")
+            # The server may be another one by now, which was restored or promoted.
+            with connections.cut_after(self._connection, seconds=self._seconds):
+                await self._epochs.begin(self._connection)
         with connections.cut_after(self._connection, seconds=self._seconds):
             outcomes = await transaction.write(
                 self._connection,

@@ -14,7 +14,7 @@ from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOpe
 from strawberry.types import ExecutionResult, StreamExecutionResult
 from strawberry.types.execution import PreExecutionError
 
-from app.eventlog import command
+from app.eventlog import command, epochs
 from app.graphql import asked, context, costs, limits, operations, reading
 
 _logger = logging.getLogger(__name__)
@@ -201,6 +201,9 @@ def shown(error: graphql.GraphQLError) -> graphql.GraphQLError:
             return _with(error, message, {"code": "BAD_USER_INPUT"})
         case reading.ReadTimeoutError() | TimeoutError():
             return _with(error, "This took too long: ask for less.", {"code": "TIMEOUT"})
+        case epochs.LogDivergedError():
+            known = {} if cause.last_common is None else {"lastCommonPosition": cause.last_common}
+            return _with(error, str(cause), {"code": cause.code, **known})
         case command.LogUnavailableError():
             return _with(error, _UNAVAILABLE, {"code": "UNAVAILABLE"})
         case _:

@@ -33,7 +33,12 @@ async def success(
 
     `values` are the values of other fields, by Python name.
     """
-    return await _read(info, type_, given=changed, values={"position": position, **values})
+    return await _read(
+        info,
+        type_,
+        given=changed,
+        values={"position": info.context.event_log.place(position), **values},
+    )
 
 
 async def refusal(

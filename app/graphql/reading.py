@@ -10,11 +10,12 @@ from typing import Any, cast
 from uuid import UUID
 
 import graphql
+import psycopg
 import psycopg_pool
 from psycopg import rows as row_factories
 
 from app.application import permissions
-from app.eventlog import connections, log
+from app.eventlog import connections, epochs, log
 from app.graphql import plan_facts, rows, sharing
 from app.graphql.compiler import access, binding, moments, plans
 from projections import projection, service_instances
@@ -96,7 +97,12 @@ class Reader:
     async def _run(self, statement: bytes, values: Mapping[str, Any]) -> str:
         async def work(connection: connections.Connection) -> str:
             async with connection.cursor(row_factory=row_factories.tuple_row) as cursor:
-                await cursor.execute(statement, values)
+                try:
+                    await cursor.execute(statement, values)
+                except psycopg.DatabaseError as error:
+                    if error.sqlstate == epochs.DIVERGED:
+                        raise epochs.LogDivergedError.of(error) from error
+                    raise
                 [(text,)] = await cursor.fetchall()
                 return str(text)
 

@@ -217,7 +217,7 @@ class _Paging:
         is_greater = (edge == "after") != self.order.is_descending
         inside, outside = (">", "<=") if is_greater else ("<", ">=")
         values = [
-            sql.SQL("{}::{}").format(self._place(edge, index), sql.SQL(type_))
+            self.order.value(self._place(edge, index), type_)
             for index, (_, type_) in enumerate(self.order.keys)
         ]
         return sql.SQL("({}) {} ({})").format(

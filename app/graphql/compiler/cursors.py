@@ -15,7 +15,8 @@ from typing import LiteralString
 
 from psycopg import sql
 
-from app.graphql.compiler import binding
+from app.eventlog import epochs
+from app.graphql.compiler import binding, positions
 
 _LARGEST_POSITION = 2**63 - 1
 _LONGEST = 1000
@@ -29,7 +30,7 @@ class Order:
     keys: tuple[tuple[LiteralString, LiteralString], ...]
     is_descending: bool = False
     is_plain: bool = False
-    """The cursor is the one key itself."""
+    """The cursor is the one key itself: a position of the log."""
 
     def columns(self, there: sql.Composable) -> list[sql.Composable]:
         """Return the keys of the rows."""
@@ -39,11 +40,16 @@ class Order:
         """Return the cursor of a row."""
         columns = self.columns(there)
         if self.is_plain:
-            return sql.SQL("{}::text").format(columns[0])
+            return positions.place(columns[0])
         return sql.SQL(
             "translate(encode(convert_to(json_build_array({})::text, 'UTF8'), 'base64'),"
             r" E'+/=\n', '-_')"
         ).format(sql.SQL(", ").join([sql.Literal(self.name), *columns]))
+
+    def value(self, parameter: sql.Composable, type_: LiteralString) -> sql.Composable:
+        """Return the value of a key from the parameter that holds it."""
+        template = "ledger.common_position({}::text)" if self.is_plain else "{}::{}"
+        return sql.SQL(template).format(parameter, sql.SQL(type_))
 
     def place(self, cursor: str) -> tuple[object, ...]:
         """Return the values that a cursor holds; an error for the client if it is none."""
@@ -56,7 +62,7 @@ class Order:
         if len(cursor) > _LONGEST:
             raise ValueError("longer than any cursor")
         if self.is_plain:
-            return (_whole_number(cursor),)
+            return (epochs.Place.parsed(cursor).text,)
         padded = cursor + "=" * (-len(cursor) % 4)
         found = json.loads(base64.b64decode(padded.encode(), altchars=b"-_", validate=True))
         if not isinstance(found, list) or len(found) != len(self.keys) + 1:

@@ -11,7 +11,7 @@ from typing import Any, LiteralString, cast
 import graphql
 from psycopg import sql
 
-from app.graphql.compiler import access, selection
+from app.graphql.compiler import access, positions, selection
 from app.graphql.compiler.compiling import Compiler
 
 Given = Mapping[str, Callable[[Mapping[str, Any]], object]]
@@ -19,12 +19,13 @@ Given = Mapping[str, Callable[[Mapping[str, Any]], object]]
 
 _FORMATS: Mapping[str, LiteralString] = {
     "DateTime": """to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')""",
-    "Position": "{}::text",
 }
 
 
 def formatted(field: selection.Field, expression: sql.Composable) -> sql.Composable:
     """Return the expression as the type of the field writes it."""
+    if field.type.name == "Position":
+        return positions.place(expression)
     template = _FORMATS.get(field.type.name)
     return expression if template is None else sql.SQL(template).format(expression)
 

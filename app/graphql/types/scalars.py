@@ -6,11 +6,12 @@ from typing import Any, NewType
 import graphql
 import strawberry
 
+from app.eventlog import epochs
+
 DateTime = NewType("DateTime", datetime)
 Position = NewType("Position", int)
 JSON = NewType("JSON", object)
 
-_LARGEST_POSITION = 2**63 - 1
 _NO_MOMENT = "A DateTime is a string such as 2026-01-31T09:30:00Z."
 
 
@@ -34,12 +35,10 @@ def _read_moment(value: object) -> datetime:
 
 
 def _read_position(value: object) -> int:
-    if not isinstance(value, str) or not (value.isascii() and value.isdigit()):
-        raise graphql.GraphQLError("A Position is what `position` returned: a string of digits.")
-    position = int(value[:20])
-    if position > _LARGEST_POSITION:
-        raise graphql.GraphQLError("No such Position.")
-    return position
+    try:
+        return epochs.Place.parsed(value if isinstance(value, str) else "")
+    except ValueError as error:
+        raise graphql.GraphQLError("A Position is what `position` returned.") from error
 
 
 def _as_it_is(value: object) -> object:
@@ -58,7 +57,8 @@ SCALARS: dict[object, Any] = {
         name="Position",
         description=(
             "A place in the log of events: an opaque string. Each change has its own; what was"
-            " recorded later has a later place."
+            " recorded later has a later place. A log that was restored to an older point tells"
+            " those who read further."
         ),
         specified_by_url="https://www.postgresql.org/docs/current/datatype-numeric.html",
         serialize=str,

@@ -6,6 +6,7 @@ from typing import Annotated, cast
 
 import strawberry
 
+from app.eventlog import epochs
 from app.graphql import context, following, identifiers, source
 from app.graphql.compiler import filtering
 from app.graphql.types import filters
@@ -83,7 +84,11 @@ async def _audit_events(
         strawberry.argument(description="Which ones; all if not given."),
     ] = strawberry.UNSET,
 ) -> AsyncIterator[AuditEvent]:
-    start = after if isinstance(after, int) else await info.context.event_log.head()
+    event_log = info.context.event_log
+    if isinstance(after, epochs.Place):
+        start = await event_log.common_position(after)
+    else:
+        start = await event_log.head()
     wanted = following.Wanted.of(filter or None)
     async with _followed(info, start, wanted.may_be) as recorded:
         async for each in recorded:

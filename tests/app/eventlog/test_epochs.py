@@ -1,0 +1,130 @@
+"""A log that was restored to an older point, and what a consumer of the lost one is told."""
+
+import asyncio
+import contextlib
+import subprocess
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import psycopg_pool
+import pytest
+from psycopg import conninfo
+
+from app import embedded
+from app.eventlog import command, epochs, log, rebuild
+from domain import events
+from projections import projection
+
+pytestmark = pytest.mark.anyio
+
+NewCommand = Callable[..., command.Command]
+NewMember = Callable[..., events.MemberAdded]
+
+
+def dumped(server: embedded.Address, name: str) -> bytes:
+    done = subprocess.run(
+        [embedded.program("pg_dump"), "--format=custom", f"--dbname={server.dsn(name)}"],
+        check=True,
+        capture_output=True,
+    )
+    return done.stdout
+
+
+def restored(server: embedded.Address, name: str, dump: bytes) -> None:
+    """Restore into a database in the place of the old one, as README says."""
+    with psycopg.connect(server.dsn("postgres"), autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+    subprocess.run(
+        [
+            embedded.program("pg_restore"),
+            "--single-transaction",
+            f"--dbname={server.dsn(name)}",
+        ],
+        check=True,
+        input=dump,
+        capture_output=True,
+    )
+
+
+@contextlib.asynccontextmanager
+async def opened(
+    database: str, tallies: projection.Projection, entries: projection.Journal
+) -> AsyncIterator[log.EventLog]:
+    models: dict[str, Any] = {"projections": [tallies], "journals": [entries]}
+    async with psycopg_pool.AsyncConnectionPool(database, min_size=1, open=False) as pool:
+        await rebuild.ensure_tables(pool=pool, **models)
+        async with log.EventLog(pool=pool, policies=lambda _: [], **models) as event_log:
+            await event_log.begin()
+            yield event_log
+
+
+async def test_consumer_of_a_lost_log_is_told(
+    server: embedded.Address,
+    database: str,
+    new_command: NewCommand,
+    member: NewMember,
+    tallies: projection.Projection,
+    entries: projection.Journal,
+) -> None:
+    name = str(conninfo.conninfo_to_dict(database)["dbname"])
+    aggregate_id = uuid4()
+
+    async def add(event_log: log.EventLog, first: int, last: int) -> None:
+        for version in range(first, last + 1):
+            await event_log.append(
+                command=new_command(), events=[member(aggregate_id, version, subject="ada")]
+            )
+
+    async with opened(database, tallies, entries) as event_log:
+        await add(event_log, 1, 3)
+        dump = await asyncio.to_thread(dumped, server, name)
+        await add(event_log, 4, 5)
+        assert event_log.place(5) == "5"
+    await asyncio.to_thread(restored, server, name, dump)
+
+    async with opened(database, tallies, entries) as event_log:
+        assert await event_log.head() == 3
+        seen, ahead = epochs.Place.parsed("3"), epochs.Place.parsed("5")
+        assert await event_log.common_position(seen) == 3
+        with pytest.raises(epochs.LogDivergedError) as told_at_once:
+            await event_log.common_position(ahead)
+        await add(event_log, 4, 9)
+        with pytest.raises(epochs.LogDivergedError) as told_later:
+            await event_log.common_position(ahead)
+        own = epochs.Place.parsed(event_log.place(5))
+        assert await event_log.common_position(own) == 5
+        assert await event_log.common_position(seen) == 3
+
+    assert own.text == "2.5"
+    assert told_at_once.value.last_common == told_later.value.last_common == "3"
+    assert told_later.value.code == "LOG_DIVERGED"
+    assert "the same up to 3" in str(told_later.value)
+
+
+async def test_restart_begins_no_epoch(
+    database: str,
+    new_command: NewCommand,
+    member: NewMember,
+    tallies: projection.Projection,
+    entries: projection.Journal,
+) -> None:
+    async with opened(database, tallies, entries) as event_log:
+        await event_log.append(command=new_command(), events=[member(uuid4(), 1)])
+
+    async with opened(database, tallies, entries) as event_log:
+        assert event_log.place(1) == "1"
+
+
+async def test_position_that_no_epoch_gave_is_refused(event_log: log.EventLog) -> None:
+    for text in ("7", "2.1"):
+        with pytest.raises(epochs.LogDivergedError):
+            await event_log.common_position(epochs.Place.parsed(text))
+
+
+@pytest.mark.parametrize("text", ["", "-1", "1.", ".1", "0.1", "1.2.3", "٣", "9223372036854775808"])
+def test_other_text_is_no_position(text: str) -> None:
+    with pytest.raises(ValueError, match="no position"):
+        epochs.Place.parsed(text)
