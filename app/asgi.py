@@ -30,7 +30,7 @@ def create(parts: bootstrap.Parts) -> Starlette:
     async def ready(_request: Request) -> Response:
         """Tell whether commands and queries can be answered now."""
         try:
-            position = await parts.event_log.head()
+            position = await parts.event_log.check()
         except command.LogUnavailableError as error:
             return JSONResponse({"ready": False, "reason": error.message}, status_code=503)
         return JSONResponse({"ready": True, "position": str(position)})

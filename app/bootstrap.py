@@ -29,7 +29,7 @@ from app import catalogue as catalogues
 from app import settings as configuration
 from app.access import issuer_keys, oidc, sign_in
 from app.application import choices
-from app.eventlog import log, rebuild
+from app.eventlog import connections, log, rebuild
 from app.providers import contract, postgres, rabbitmq, s3
 from app.work import deployment_tasks, policies, queue, service_tasks
 from app.work import orders as order_parts
@@ -221,7 +221,7 @@ async def rotate_keys(
 def _pool(
     settings: configuration.Settings, found: database.Database
 ) -> psycopg_pool.AsyncConnectionPool[Any]:
-    return psycopg_pool.AsyncConnectionPool(
+    return connections.Pool(
         found.ledger_dsn,
         min_size=2,
         max_size=settings.read_pool_size + _LOG_CONNECTIONS,

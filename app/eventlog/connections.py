@@ -6,16 +6,17 @@ shut down from this side, which ends whatever waits on it.
 
 import asyncio
 import contextlib
+import itertools
 import os
 import random
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, TypeVar
 
 import msgspec
 import psycopg
 import psycopg_pool
-from psycopg import errors
+from psycopg import conninfo, errors
 from psycopg.types import json
 
 from app import cancellation
@@ -25,10 +26,31 @@ LOST = (psycopg.OperationalError, errors.ReadOnlySqlTransaction)
 """What a lost, restarting or switching server looks like from here."""
 
 _WAIT_FOR_CONNECTION = 0.25
-_PAUSE = 0.05
+_SHORTEST_PAUSE = 0.01
+_LONGEST_PAUSE = 0.05
+_TO_CONNECT = 2  # seconds, the least that libpq keeps to
+_LONGEST_USE = 10.0  # seconds
 
 Connection = psycopg.AsyncConnection[Any]
 _Result = TypeVar("_Result")
+
+
+class Pool(psycopg_pool.AsyncConnectionPool[Any]):
+    """A pool whose connections are cut when somebody uses one for too long.
+
+    This is for what does not keep a deadline of its own: a server that falls silent would
+    otherwise hold it for ever.
+    """
+
+    @contextlib.asynccontextmanager
+    async def connection(  # the signature is the pool's own
+        self,
+        timeout: float | None = None,  # noqa: ASYNC109  as above
+    ) -> AsyncIterator[Connection]:
+        """Lend a connection, for some seconds at most."""
+        async with super().connection(timeout) as connection:
+            with cut_after(connection, seconds=_LONGEST_USE):
+                yield connection
 
 
 class Connections:
@@ -51,26 +73,29 @@ class Connections:
         Raises LogUnavailableError when the deadline passes.
         """
         deadline = asyncio.get_running_loop().time() + self._seconds
-        while True:
+        for failures in itertools.count():
             try:
                 with cancellation.heeded():
                     return await self._attempt(work, deadline)
             except psycopg_pool.PoolClosed as error:
                 raise command.LogUnavailableError from error
             except LOST as error:
-                if _remaining(deadline) <= _PAUSE:
+                if _remaining(deadline) <= _LONGEST_PAUSE:
                     raise command.LogUnavailableError from error
-            await asyncio.sleep(pause())
+            await asyncio.sleep(pause(failures))
+        raise AssertionError("unreachable: the loop ends by returning or raising")
 
-    async def open(self, *, purpose: str) -> Connection:
+    async def open(self, *, purpose: str, options: str = "") -> Connection:
         """Open a connection beside the pool, in autocommit mode, for one long-lived use.
 
-        The server's list of sessions shows the purpose.
+        The server's list of sessions shows the purpose; options are as in a connection string.
         """
+        given = conninfo.conninfo_to_dict(self.conninfo).get("options") or ""
         connection = await psycopg.AsyncConnection.connect(
             self.conninfo,
+            options=f"{given} {options}".strip(),
             autocommit=True,
-            connect_timeout=max(2, int(self._seconds)),
+            connect_timeout=_TO_CONNECT,
             application_name=f"servicebook {purpose}",
         )
         json.set_json_loads(msgspec.json.decode, connection)
@@ -82,7 +107,9 @@ class Connections:
         # A short wait: the pool tries to connect at once only when somebody asks.
         patience = min(_WAIT_FOR_CONNECTION, max(0.0, _remaining(deadline)))
         async with self._pool.connection(timeout=patience) as connection:
-            with cut_after(connection, seconds=_remaining(deadline)):
+            # Half of the time: if this session has fallen silent, another may answer.
+            seconds = min(self._seconds / 2, _remaining(deadline))
+            with cut_after(connection, seconds=seconds):
                 return await work(connection)
 
 
@@ -96,9 +123,16 @@ def cut_after(connection: Connection, *, seconds: float) -> Iterator[None]:
         handle.cancel()
 
 
-def pause() -> float:
-    """Return how long to wait before the next try, jittered."""
-    return _PAUSE * random.uniform(0.5, 1.5)  # noqa: S311  nobody guesses it
+def pause(failures: int = 3) -> float:
+    """Return how long to wait before the next try, jittered; nothing after a first failure.
+
+    A session that was ended is replaced at once, and a server that starts refuses at once, so
+    that asking it often costs little.
+    """
+    if failures == 0:
+        return 0.0
+    longest = min(_SHORTEST_PAUSE * 2.0 ** (failures - 1), _LONGEST_PAUSE)
+    return longest * random.uniform(0.5, 1.5)  # noqa: S311  nobody guesses it
 
 
 def _cut(connection: Connection) -> None:

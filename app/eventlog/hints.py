@@ -19,6 +19,11 @@ _SECONDS = 5.0
 _logger = logging.getLogger(__name__)
 
 
+async def notify(connection: connections.Connection) -> None:
+    """Give a hint to all processes."""
+    await connection.execute(f"NOTIFY {CHANNEL}")
+
+
 class Hints:
     """The followers of this process, and the one connection that listens for all of them."""
 

@@ -186,6 +186,14 @@ class EventLog:
         """Return the last position, 0 if there is none."""
         return await self._connections.run(reading.head)
 
+    async def check(self) -> int:
+        """Return the last position, when it is sure that commands can be recorded and read.
+
+        Raises LogUnavailableError.
+        """
+        await self._writer.check()
+        return await self.head()
+
     async def _head_patiently(self) -> int | None:
         try:
             return await self.head()

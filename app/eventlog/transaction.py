@@ -2,8 +2,7 @@
 
 The head row is locked first, so that whatever is read after it cannot change before the
 commit: a conflict is found by looking, and fails one command without undoing the others.
-What is stored goes out as one statement. The transaction is that of the pipeline: it begins
-with the first statement, and the end of the pipeline commits it, or nothing of it.
+What is stored goes out as one statement. BEGIN and COMMIT travel with what they surround.
 """
 
 import dataclasses
@@ -12,6 +11,7 @@ from datetime import UTC
 from typing import Any
 
 import msgspec
+import psycopg
 
 from app.eventlog import command as commands
 from app.eventlog import connections, draft, mapper, projecting, tables, task
@@ -87,13 +87,15 @@ async def write(
     Raises what the database raises: then nothing is recorded, or, if the connection was
     lost, perhaps everything.
     """
-    async with connection.pipeline():
-        seen = await _look(connection, rules.models, requests)
+    async with connection.pipeline() as pipeline:
+        await connection.execute("BEGIN")
+        seen = await _look(connection, pipeline, rules.models, requests)
         drafted = draft.Draft(
             seen=seen, models=rules.models, policies=rules.policies, event_mapper=rules.mapper
         )
         outcomes = [_outcome(drafted, request) for request in requests]
         await _store(connection, rules.models, drafted)
+        await connection.execute("COMMIT")
     return outcomes
 
 
@@ -106,6 +108,7 @@ def _outcome(drafted: draft.Draft, request: Request) -> commands.Receipt | Excep
 
 async def _look(
     connection: connections.Connection,
+    pipeline: psycopg.AsyncPipeline,
     models: projecting.ReadModels,
     requests: Sequence[Request],
 ) -> draft.Seen:
@@ -115,6 +118,8 @@ async def _look(
     head = await connection.execute(_LOCK_HEAD)
     known = await connection.execute(_KNOWN, [command_ids, aggregate_ids])
     rows = await projecting.ask(connection, models, keys)
+    # Between two syncs the server does not see that a session is idle, and waits for it for ever.
+    await pipeline.sync()
     [(position, recorded_at)] = await head.fetchall()
     found = await known.fetchall()
     [now] = [row[0] for row in found if row[0] is not None]

@@ -3,6 +3,7 @@
 import asyncio
 import collections
 import contextlib
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,12 +15,16 @@ from app.eventlog import epochs as log_epochs
 
 _BATCH = 512
 _NOTIFY_EVERY = 0.02  # seconds
+_FRESH = 1.0  # seconds for which a write proves that the next one is possible
+_TO_CHECK = 2.0
 
 
 @dataclass(frozen=True)
 class _Pending:
-    request: transaction.Request
-    outcome: asyncio.Future[commands.Receipt]
+    """A request that waits; without one, the question whether anything can be written."""
+
+    request: transaction.Request | None
+    outcome: asyncio.Future[commands.Receipt | None]
 
 
 class Writer:
@@ -46,22 +51,25 @@ class Writer:
         self._task: asyncio.Task[None] | None = None
         self._connection: connections.Connection | None = None
         self._telling: asyncio.Task[None] | None = None
-        self._notified_at = float("-inf")
+        self._notified_at = self._wrote_at = float("-inf")
 
     async def append(self, request: transaction.Request) -> commands.Receipt:
         """Write the request and return its receipt; a caller that leaves does not stop it.
 
         Raises an AppendError, or what a fold or a statement raised.
         """
-        outcome: asyncio.Future[commands.Receipt] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Pending(request, outcome))
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._drain())
-        try:
-            async with asyncio.timeout(self._seconds):
-                return await outcome
-        except TimeoutError as error:
-            raise commands.LogUnavailableError from error
+        receipt = await self._outcome(request, seconds=self._seconds)
+        if receipt is None:
+            raise TypeError("a request has a receipt")
+        return receipt
+
+    async def check(self) -> None:
+        """Prove that the log can be written now: lock its head and commit.
+
+        A write of the last second is proof enough. Raises LogUnavailableError.
+        """
+        if asyncio.get_running_loop().time() > self._wrote_at + _FRESH:
+            await self._outcome(None, seconds=min(self._seconds, _TO_CHECK))
 
     async def aclose(self) -> None:
         """Write what waits, then close the connection."""
@@ -71,6 +79,20 @@ class Writer:
             await asyncio.wait([self._telling])
         await self._disconnect()
 
+    async def _outcome(
+        self, request: transaction.Request | None, *, seconds: float
+    ) -> commands.Receipt | None:
+        outcome: asyncio.Future[commands.Receipt | None]
+        outcome = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Pending(request, outcome))
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._drain())
+        try:
+            async with asyncio.timeout(seconds):
+                return await outcome
+        except TimeoutError as error:
+            raise commands.LogUnavailableError from error
+
     async def _drain(self) -> None:
         while self._waiting:
             count = min(_BATCH, len(self._waiting))
@@ -79,12 +101,15 @@ class Writer:
 
     async def _write(self, batch: Sequence[_Pending]) -> None:
         """Write the batch, again and again while its connection is lost and somebody waits."""
-        while batch := [pending for pending in batch if not pending.outcome.done()]:
+        for failures in itertools.count():
+            batch = [pending for pending in batch if not pending.outcome.done()]
+            if not batch:
+                return
             try:
                 await self._attempt(batch)
             except connections.LOST:
                 await self._disconnect()
-                await asyncio.sleep(connections.pause())
+                await asyncio.sleep(connections.pause(failures))
             except Exception as error:  # noqa: BLE001  the callers get it
                 await self._disconnect()
                 await self._fail(batch, error)
@@ -98,25 +123,24 @@ class Writer:
             batch[0].outcome.set_exception(error)
 
     async def _attempt(self, batch: Sequence[_Pending]) -> None:
-        if self._connection is None:
-            self._connection = await self._pool.open(purpose="writer")
-            # The server may be another one by now, which was restored or promoted.
-            with connections.cut_after(self._connection, seconds=self._seconds):
-                await self._epochs.begin(self._connection)
-        with connections.cut_after(self._connection, seconds=self._seconds):
-            outcomes = await transaction.write(
-                self._connection,
-                rules=self._rules,
-                requests=[pending.request for pending in batch],
+        connection = self._connection or await self._connect()
+        requests = [pending.request for pending in batch if pending.request is not None]
+        # Half of the time: if this session has fallen silent, another may answer.
+        with connections.cut_after(connection, seconds=self._seconds / 2):
+            receipts = iter(
+                await transaction.write(connection, rules=self._rules, requests=requests)
             )
-        for pending, outcome in zip(batch, outcomes, strict=True):
+        self._wrote_at = asyncio.get_running_loop().time()
+        for pending in batch:
+            outcome = None if pending.request is None else next(receipts)
             if pending.outcome.done():
                 continue
             if isinstance(outcome, Exception):
                 pending.outcome.set_exception(outcome)
             else:
                 pending.outcome.set_result(outcome)
-        self._tell()
+        if requests:
+            self._tell()
 
     def _tell(self) -> None:
         """Hint to followers: here at once, elsewhere not for every batch."""
@@ -125,16 +149,27 @@ class Writer:
             self._telling = asyncio.create_task(self._notify())
 
     async def _notify(self) -> None:
-        """Notify once the last notification is a while ago; a lost one is made up for by polls."""
+        """Notify once the last notification is a while ago; a lost one is made up for by polls.
+
+        Not on the writer's connection: a session that stopped in its own NOTIFY holds up those
+        of all others, and writes shall not wait for it.
+        """
         loop = asyncio.get_running_loop()
         await asyncio.sleep(self._notified_at + _NOTIFY_EVERY - loop.time())
         self._notified_at = loop.time()
-        if self._connection is not None:
-            with (
-                contextlib.suppress(psycopg.Error),
-                connections.cut_after(self._connection, seconds=self._seconds),
-            ):
-                await self._connection.execute(f"NOTIFY {hints.CHANNEL}")
+        with contextlib.suppress(commands.LogUnavailableError):
+            await self._pool.run(hints.notify)
+
+    async def _connect(self) -> connections.Connection:
+        # A process that stops in the middle must not keep the head from all others.
+        self._connection = await self._pool.open(
+            purpose="writer",
+            options=f"-c idle_in_transaction_session_timeout={self._seconds:g}s",
+        )
+        # The server may be another one by now, which was restored or promoted.
+        with connections.cut_after(self._connection, seconds=self._seconds / 2):
+            await self._epochs.begin(self._connection)
+        return self._connection
 
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None

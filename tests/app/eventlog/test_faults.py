@@ -1,6 +1,8 @@
 import asyncio
 import contextlib
 import itertools
+import os
+import signal
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -11,7 +13,7 @@ import psycopg
 import psycopg_pool
 import pytest
 
-from app.eventlog import command, log
+from app.eventlog import command, log, transaction
 from domain import events
 from projections import projection
 
@@ -201,6 +203,80 @@ async def test_silent_server_is_given_up_in_time_and_found_again(
             assert took < 4
             assert (receipt.first_position, receipt.last_position) == (2, 2)
             assert len((await event_log.load(aggregate_id)).events[aggregate_id]) == 2
+
+
+async def test_silent_session_is_replaced_within_the_deadline(
+    pool: psycopg_pool.AsyncConnectionPool[Any],
+    new_command: NewCommand,
+    member: NewMember,
+) -> None:
+    aggregate_id = uuid4()
+    async with log.EventLog(
+        pool=pool, projections=[], journals=[], policies=no_tasks, seconds=6
+    ) as event_log:
+        await event_log.append(command=new_command(), events=[member(aggregate_id, 1)])
+        assert event_log._writer._connection is not None
+        process = event_log._writer._connection.info.backend_pid
+        os.kill(process, signal.SIGSTOP)
+        try:
+            receipt = await event_log.append(
+                command=new_command(), events=[member(aggregate_id, 2)]
+            )
+        finally:
+            os.kill(process, signal.SIGCONT)
+
+    assert receipt.last_position == 2
+
+
+async def test_stopped_process_does_not_keep_the_head_from_others(
+    pool: psycopg_pool.AsyncConnectionPool[Any],
+    new_command: NewCommand,
+    member: NewMember,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    has_stopped = asyncio.Event()
+
+    async def stop(*_: object) -> None:
+        has_stopped.set()
+        await asyncio.Event().wait()
+
+    logs = {"pool": pool, "projections": [], "journals": [], "policies": no_tasks}
+    async with log.EventLog(**logs, seconds=1) as stopped, log.EventLog(**logs) as other:
+        with monkeypatch.context() as patched:
+            patched.setattr(transaction, "_store", stop)
+            request = transaction.Request(new_command(), (member(uuid4(), 1),))
+            connection = await stopped._writer._connect()
+            writing = asyncio.create_task(
+                transaction.write(connection, rules=stopped._writer._rules, requests=[request])
+            )
+            await has_stopped.wait()
+
+        receipt = await other.append(command=new_command(), events=[member(uuid4(), 1)])
+
+        writing.cancel()
+        await asyncio.wait([writing])
+    assert receipt.last_position == 1
+
+
+async def test_check_tells_that_nothing_can_be_written_until_it_can_again(
+    pool: psycopg_pool.AsyncConnectionPool[Any], database: str
+) -> None:
+    async with (
+        log.EventLog(
+            pool=pool, projections=[], journals=[], policies=no_tasks, seconds=0.5
+        ) as event_log,
+        await psycopg.AsyncConnection.connect(database) as other,
+    ):
+        assert await event_log.check() == 0
+        await other.execute("SELECT 1 FROM ledger.head FOR UPDATE")
+        event_log._writer._wrote_at = float("-inf")  # what was proven is old
+
+        with pytest.raises(command.LogUnavailableError):
+            await event_log.check()
+        assert await event_log.head() == 0
+        await other.rollback()
+
+        assert await event_log.check() == 0
 
 
 async def _until_available(
