@@ -10,7 +10,7 @@ EXPLORER := app/graphiql/build_hook.py $(wildcard app/graphiql/web/*)
 MAKEFLAGS += -j2 # the explorer is built while the dependencies are installed
 
 .DELETE_ON_ERROR:
-.PHONY: run test check bench format lock graphiql schemathesis clean
+.PHONY: run test faults check bench format lock graphiql schemathesis clean
 
 # exec, so that Ctrl-C and SIGTERM reach the server itself.
 run: .venv/installed
@@ -18,6 +18,11 @@ run: .venv/installed
 
 test: .venv/tests
 	@exec $(BIN)/python -m pytest $(TESTS)
+
+# Servers and processes killed under load, for some minutes each; FAULTS="crash_storm terminated" runs
+# only these. Prints what was measured as JSON.
+faults: .venv/tests
+	@exec $(BIN)/python -m tests.faults $(FAULTS)
 
 check: .venv/tests
 	$(BIN)/ruff check
