@@ -114,11 +114,13 @@ class UnitOfWork:
 
     async def keep(self, recorded: Sequence[events.Event], *, position: int) -> None:
         """Keep the aggregates for the next command, now that all of it is recorded."""
+        if self._first is None:
+            return
         counts = collections.Counter(event.originator_id for event in recorded)
         for key, aggregate in self._aggregates.items():
             if snapshots.is_due(aggregate, events=counts[key]):
                 await self._take_snapshot(aggregate)
-            self._log.keep.put(aggregate, position=position)
+            self._log.keep.put(aggregate, position=position, epoch=self._first.epoch)
 
     @property
     def _begun(self) -> loading.History:
@@ -147,8 +149,10 @@ class UnitOfWork:
         found = {key: it for key in ids if (it := self._log.keep.take(key)) is not None}
         known = {key: it.aggregate.version for key, it in found.items()}
         history = await self._log.load(*ids, known=known, folds=snapshots.KINDS)
-        if any(it.position > history.position for it in found.values()):
-            # The log is behind: it was restored, and what is kept never happened.
+        if any(
+            it.position > history.position or it.epoch != history.epoch for it in found.values()
+        ):
+            # The log was restored: what is kept may never have happened.
             found, history = {}, await self._log.load(*ids, folds=snapshots.KINDS)
         self._first = self._first or history
         starts = {key: it.aggregate for key, it in found.items()}

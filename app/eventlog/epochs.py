@@ -14,6 +14,7 @@ from app.eventlog import connections
 DIVERGED = "SB001"
 """The SQL state of `ledger.common_position`."""
 
+_BEGINNINGS = "SELECT began_after FROM ledger.epochs WHERE number > 1 ORDER BY number"
 _PLACE = re.compile(r"(?:[1-9][0-9]{0,8}\.)?[0-9]{1,19}", re.ASCII)
 _LARGEST = 2**63 - 1
 
@@ -57,20 +58,35 @@ class Place(int):
         return place
 
 
+Beginnings = tuple[int, ...]
+"""After which position each epoch but the first began."""
+
+
 class Epochs:
     """Where each epoch after the first began, as this process has seen it last."""
 
     def __init__(self) -> None:
-        self._beginnings: list[int] = []
+        self.beginnings: Beginnings = ()
 
     async def begin(self, connection: connections.Connection) -> None:
         """Begin an epoch if the log was restored; to be done before anything is appended."""
         cursor = await connection.execute("SELECT number, began_after FROM ledger.begin_epoch()")
-        self._beginnings = [after for number, after in await cursor.fetchall() if number > 1]
+        self.beginnings = tuple(after for number, after in await cursor.fetchall() if number > 1)
+
+    async def look(self, connection: connections.Connection) -> None:
+        """Find out which epochs others began; to be done after what was read of the log."""
+        cursor = await connection.execute(_BEGINNINGS)
+        self.beginnings = tuple(after for (after,) in await cursor.fetchall())
+
+    def require(self, position: int, *, since: Beginnings) -> None:
+        """Raise LogDivergedError if the log is another one there than when it was seen last."""
+        common = min((after for after in self.beginnings if after not in since), default=position)
+        if common < position:
+            raise LogDivergedError(last_common=self.text(common))
 
     def text(self, position: int) -> str:
         """Return the text of a position that the log holds."""
-        numbered = enumerate(self._beginnings, start=2)
+        numbered = enumerate(self.beginnings, start=2)
         later = [number for number, after in numbered if after < position]
         return f"{later[-1]}.{position}" if later else str(position)
 

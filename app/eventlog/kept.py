@@ -20,6 +20,8 @@ class Kept:
 
     aggregate: Aggregate
     position: int
+    epoch: int
+    """As of the history that the command read."""
 
 
 class Keep:
@@ -33,9 +35,9 @@ class Keep:
         """Take an aggregate out, for one command."""
         return self._kept.pop(aggregate_id, None)
 
-    def put(self, aggregate: Aggregate, *, position: int) -> None:
+    def put(self, aggregate: Aggregate, *, position: int, epoch: int) -> None:
         """Keep an aggregate as it was committed; the one that lay longest may have to go."""
-        self._kept[aggregate.id] = Kept(aggregate, position)
+        self._kept[aggregate.id] = Kept(aggregate, position, epoch)
         self._kept.move_to_end(aggregate.id)
         if len(self._kept) > self._most:
             self._kept.popitem(last=False)

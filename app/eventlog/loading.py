@@ -24,6 +24,7 @@ _LOAD = """
             AND %(until)s::bigint IS NULL
     )
     SELECT least(head.position, %(until)s::bigint), greatest(clock_timestamp(), head.recorded_at),
+        (SELECT max(began_after) FROM ledger.epochs),
         e.id, e.version, e.topic, e.fold, e.state
     FROM ledger.head LEFT JOIN LATERAL (
         SELECT id, version, NULL AS topic, fold, state::text FROM wanted WHERE fold IS NOT NULL
@@ -47,6 +48,8 @@ class History:
     events: Mapping[UUID, tuple[events.Event, ...]]
     now: datetime
     position: int
+    epoch: int
+    """After which position the log's last epoch began."""
     snapshots: Mapping[UUID, snapshot.Snapshot]
 
 
@@ -71,6 +74,7 @@ class _Found:
     snapshots: Mapping[UUID, snapshot.Snapshot]
     now: datetime
     position: int
+    epoch: int
 
 
 @dataclass(frozen=True)
@@ -143,15 +147,15 @@ class Loader:
         rows = await self._pool.run(work)
         found: dict[UUID, list[tuple[Any, ...]]] = {}
         snapshots: dict[UUID, snapshot.Snapshot] = {}
-        for _, _, key, version, topic, fold, state in rows:
+        for _, _, _, key, version, topic, fold, state in rows:
             if fold is not None:
                 snapshots[key] = snapshot.Snapshot(
                     originator_id=key, originator_version=version, fold=fold, state=state
                 )
             elif key is not None:
                 found.setdefault(key, []).append((key, version, topic, state))
-        position, now = rows[0][:2]
-        return _Found(found, snapshots, now=now.astimezone(UTC), position=position)
+        position, now, epoch = rows[0][:3]
+        return _Found(found, snapshots, now.astimezone(UTC), position, epoch)
 
     def _history(self, wanted: Wanted, found: _Found) -> History:
         """Return what one caller wanted: others may know less of an aggregate."""
@@ -164,4 +168,4 @@ class Loader:
             rows = [row for row in found.rows.get(key, ()) if row[1] > version]
             if rows:
                 recorded[key] = tuple(reading.event(self._mapper, *row) for row in rows)
-        return History(recorded, found.now, found.position, snapshots)
+        return History(recorded, found.now, found.position, found.epoch, snapshots)

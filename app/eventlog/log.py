@@ -63,7 +63,10 @@ class EventLog:
         self._loader = loading.Loader(pool=self._connections, event_mapper=self._mapper)
         self._hints = hints.Hints(pool=self._connections)
         self._tail = tail.Tail(
-            hints=self._hints, read=self._read_patiently, head=self._head_patiently
+            hints=self._hints,
+            epochs=self._epochs,
+            read=self._read_patiently,
+            head=self._head_patiently,
         )
         self._writer = writer.Writer(
             pool=self._connections,
@@ -162,7 +165,8 @@ class EventLog:
     ) -> AsyncIterator[projection.RecordedEvent]:
         """Yield every wanted event after a position in order, for ever.
 
-        Lost connections are waited out. An event that is not wanted wakes nobody up.
+        Lost connections are waited out. An event that is not wanted wakes nobody up. Raises
+        LogDivergedError when the log turns out to be another one before that position.
         """
         return self._tail.follow(after=after, wanted=wanted)
 
@@ -170,7 +174,9 @@ class EventLog:
         """Return a position that was read from this log. Raises LogDivergedError."""
 
         async def work(connection: connections.Connection) -> int:
-            return await epochs.common_position(connection, place)
+            position = await epochs.common_position(connection, place)
+            await self._epochs.look(connection)
+            return position
 
         return await self._connections.run(work)
 
@@ -201,8 +207,15 @@ class EventLog:
             return None
 
     async def _read_patiently(self, after: int) -> list[projection.RecordedEvent]:
+        async def work(connection: connections.Connection) -> list[projection.RecordedEvent]:
+            found = await reading.read(
+                connection, event_mapper=self._mapper, after=after, limit=_FOLLOW_BATCH
+            )
+            await self._epochs.look(connection)
+            return found
+
         try:
-            return await self.read(after=after, limit=_FOLLOW_BATCH)
+            return await self._connections.run(work)
         except commands.LogUnavailableError:
             _logger.warning("cannot read the log after %d; following goes on later", after)
             return []

@@ -11,7 +11,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from app import cancellation
-from app.eventlog import hints
+from app.eventlog import epochs, hints
 from projections import projection
 
 _logger = logging.getLogger(__name__)
@@ -61,9 +61,15 @@ class Tail:
     """The newest events; read as long as somebody follows."""
 
     def __init__(
-        self, *, hints: hints.Hints, read: Read, head: Callable[[], Awaitable[int | None]]
+        self,
+        *,
+        hints: hints.Hints,
+        epochs: epochs.Epochs,
+        read: Read,
+        head: Callable[[], Awaitable[int | None]],
     ) -> None:
         self._hints = hints
+        self._epochs = epochs
         self._read = read
         self._head = head
         self._followers: set[_Follower] = set()
@@ -74,13 +80,18 @@ class Tail:
     async def follow(
         self, *, after: int, wanted: Wanted
     ) -> AsyncIterator[projection.RecordedEvent]:
-        """Yield every wanted event after a position in order, for ever."""
-        follower = _Follower(after=after, wanted=wanted)
+        """Yield every wanted event after a position in order, for ever.
+
+        Raises LogDivergedError when the log turns out to be another one before that position.
+        """
+        follower, seen = _Follower(after=after, wanted=wanted), self._epochs.beginnings
         async with self._followed(follower):
             while True:
                 events = self._remembered(follower.after)
                 if events is None:
                     events = await self._read(follower.after)
+                self._epochs.require(follower.after, since=seen)
+                seen = self._epochs.beginnings
                 for event in events:
                     if wanted(event):
                         yield event
@@ -118,12 +129,17 @@ class Tail:
                     await asyncio.sleep(_PAUSE)
 
     async def _read_on(self, hint: asyncio.Event) -> None:
-        self._events, self._last = [], await self._end_of_log()
+        """Read until the log turns out to be another one."""
+        self._events, self._last = [], None
+        last, seen = await self._end_of_log(), self._epochs.beginnings
+        self._last = last
         for follower in self._followers:
             follower.wake()
         while True:
             hint.clear()
             events = await self._read(self._last)
+            if self._epochs.beginnings != seen:
+                return
             if events:
                 self._remember(events)
             else:

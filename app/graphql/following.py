@@ -41,7 +41,8 @@ async def read(info: context.Info, event: UUID | int, *, at: int) -> Any:  # noq
     if the caller sees all. Others may have left the project meanwhile.
     """
     operation: operations.Operation = info._raw_info.root_value  # noqa: SLF001  as below
-    key = (operation.key, operation.given, info.context.caller, event, at)
+    place = info.context.event_log.place(at)
+    key = (operation.key, operation.given, info.context.caller, event, place)
     sees_all = permissions.scope_of(info.context.caller).sees_all
     shared = info.context.reader.shared
     return await shared.get(key, lambda: _read(info, event), is_remembered=sees_all)

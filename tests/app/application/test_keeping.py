@@ -69,7 +69,7 @@ async def read_after(event_log: log.EventLog, project_id: UUID) -> int:
     found = event_log.keep.take(project_id)
     if found is None:
         return 0
-    event_log.keep.put(found.aggregate, position=found.position)
+    event_log.keep.put(found.aggregate, position=found.position, epoch=found.epoch)
     return found.aggregate.version
 
 
@@ -164,12 +164,15 @@ async def test_repeated_command_is_not_taken_for_a_new_one(event_log: log.EventL
     assert (await event_log.load(project_id)).events[project_id][-1].originator_version == 2
 
 
-async def test_kept_aggregate_of_another_past_is_thrown_away(event_log: log.EventLog) -> None:
+@pytest.mark.parametrize(("position", "epoch"), [(1_000, 0), (1, 900)])
+async def test_kept_aggregate_of_another_past_is_thrown_away(
+    event_log: log.EventLog, position: int, epoch: int
+) -> None:
     project_id = await new_project(event_log)
     imagined = unit_of_work.replay((await event_log.load(project_id)).events[project_id])
     assert isinstance(imagined, project.Project)
     imagined.subscribe(units={"postgres": 9}, at=MOMENT)
-    event_log.keep.put(imagined, position=1_000)
+    event_log.keep.put(imagined, position=position, epoch=epoch)
 
     assert await units(event_log, project_id) is None
 
@@ -180,10 +183,10 @@ def test_the_one_that_lay_longest_goes_first() -> None:
         project.Project.create(project_id=uuid4(), name=name, at=MOMENT) for name in "abc"
     )
     for one in (first, second, first, third):
-        keep.put(one, position=1)
+        keep.put(one, position=1, epoch=0)
 
     assert keep.take(second.id) is None
-    assert keep.take(first.id) == kept.Kept(first, 1)
+    assert keep.take(first.id) == kept.Kept(first, 1, 0)
     assert keep.take(first.id) is None
 
 

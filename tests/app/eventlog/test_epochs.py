@@ -104,6 +104,54 @@ async def test_consumer_of_a_lost_log_is_told(
     assert "the same up to 3" in str(told_later.value)
 
 
+async def test_follower_is_told_that_the_log_was_replaced(
+    server: embedded.Address,
+    database: str,
+    new_command: NewCommand,
+    member: NewMember,
+    tallies: projection.Projection,
+    entries: projection.Journal,
+) -> None:
+    """A process that lives on meets another server, on which others write already."""
+    name = str(conninfo.conninfo_to_dict(database)["dbname"])
+    aggregate_id, told, heard_the_lost = uuid4(), [], asyncio.Event()
+
+    async def add(event_log: log.EventLog, first: int, last: int, subject: str) -> None:
+        for version in range(first, last + 1):
+            await event_log.append(
+                command=new_command(), events=[member(aggregate_id, version, subject=subject)]
+            )
+
+    async def follow(event_log: log.EventLog, *, after: int, until: int) -> None:
+        async with contextlib.aclosing(event_log.follow(after=after)) as followed:
+            async for each in followed:
+                told.append((each.position, each.event.subject))
+                if each.position == 5:
+                    heard_the_lost.set()
+                if each.position == until:
+                    return
+
+    async with opened(database, tallies, entries) as survivor:
+        await add(survivor, 1, 3, "ada")
+        dump = await asyncio.to_thread(dumped, server, name)
+        following = asyncio.create_task(follow(survivor, after=3, until=9))
+        await add(survivor, 4, 5, "of the lost log")
+        async with asyncio.timeout(20):
+            await heard_the_lost.wait()
+        await asyncio.to_thread(restored, server, name, dump)
+        async with opened(database, tallies, entries) as other:
+            await add(other, 4, 9, "grace")
+
+            async with asyncio.timeout(20):
+                with pytest.raises(epochs.LogDivergedError) as diverged:
+                    await following
+                told.clear()
+                await follow(survivor, after=3, until=9)
+
+    assert diverged.value.last_common == "3"
+    assert told == [(position, "grace") for position in range(4, 10)]
+
+
 async def test_restart_begins_no_epoch(
     database: str,
     new_command: NewCommand,
