@@ -26,6 +26,8 @@ MODELS: dict[str, Any] = {
     "projections": projections.PROJECTIONS,
     "journals": projections.JOURNALS,
 }
+UNTOLD = {"people", "api_tokens"}
+"""Stories are those of projects."""
 
 
 async def contents(database: str, table: projection.Table) -> list[tuple[Any, ...]]:
@@ -46,7 +48,7 @@ async def test_generated_rows_are_those_that_a_rebuild_makes(empty_database: str
         await rebuild.rebuild(pool=pool, **MODELS)
 
     rebuilt = {table.name: await contents(empty_database, table) for table in made}
-    assert all(loaded.values())
+    assert {name for name, rows in loaded.items() if not rows} == UNTOLD
     assert rebuilt == loaded
     assert len(loaded["projects"]) == SIZES.projects + 2
     crowded = [
