@@ -17,7 +17,7 @@ _TAIL = 8000  # characters of output that a failed story shows
 
 @pytest.fixture(scope="session")
 def shared_api(server: embedded.Address, migrated_template: str) -> Iterator[client.Api]:
-    with _launched(server, migrated_template, {}) as api:
+    with launching(server, migrated_template, {}) as api:
         yield api
 
 
@@ -33,20 +33,21 @@ def launch(server: embedded.Address, migrated_template: str) -> Iterator[Launch]
     with contextlib.ExitStack() as stack:
 
         def launched(**settings: str) -> client.Api:
-            variables = {f"SERVICEBOOK_{name.upper()}": text for name, text in settings.items()}
-            return stack.enter_context(_launched(server, migrated_template, variables))
+            return stack.enter_context(launching(server, migrated_template, settings))
 
         yield launched
 
 
 @contextlib.contextmanager
-def _launched(
+def launching(
     server: embedded.Address, template: str, settings: dict[str, str]
 ) -> Iterator[client.Api]:
+    """Start a product with these settings, and end it."""
+    variables = {f"SERVICEBOOK_{name.upper()}": text for name, text in settings.items()}
     with (
         tempfile.TemporaryDirectory(prefix="servicebook-journey-") as place,
         products.prepared(
-            server=server, template=template, directory=Path(place), settings=settings
+            server=server, template=template, directory=Path(place), settings=variables
         ) as product,
         serving(product) as api,
     ):

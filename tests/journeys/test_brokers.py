@@ -1,16 +1,14 @@
-"""A service that a broker makes: added, provisioned, deployed, detached, removed."""
+"""What brokers offer joins the catalogue, and stays in it while they are silent."""
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.app.providers.open_service_broker import stock_broker
 from tests.journeys.client import Api, Json
 from tests.journeys.conftest import Launch
-from tests.journeys.product import until
 
 BROKERS = """
 [brokers.acme]
@@ -49,11 +47,11 @@ def offering(api: Api, name: str) -> Json:
     return next(each for each in found["catalogue"] if each["name"] == name)
 
 
-def test_a_service_of_a_broker_lives_its_whole_life(
+def test_a_service_of_a_broker_is_as_its_catalogue_says(
     launch: Launch, directory: Path, broker: stock_broker.SearchBroker
 ) -> None:
     api = launch(**settings(directory, broker.port))
-    project = api.deployable_project()
+    project = api.project()
     offered = offering(api, "elasticsearch")
     assert offered["configured"]
     assert [(plan["name"], plan["default"]) for plan in offered["plans"]] == [
@@ -70,30 +68,10 @@ def test_a_service_of_a_broker_lives_its_whole_life(
 
     assert refused["code"] == "PARAMETERS_INVALID"
     (made,) = broker.instances.values()
-    assert made.parameters == {"shards": 3}
-    dsn = api.dsn(service)
-    httpx.put(dsn, content="kept").raise_for_status()
-
-    api.deploy(project.test)
-    assert api.state(service) == "ATTACHED"
-    assert "DEFAULT_HAYSTACK_URL" in api.variables(project.test)
+    assert (made.plan_id, made.parameters) == (stock_broker.SMALL, {"shards": 3})
     api.do("configureService", id=service, plan="large", parameters={"shards": 4})
     api.wait(service, plan="large", operation=None)
     assert (made.plan_id, made.parameters) == (stock_broker.LARGE, {"shards": 4})
-
-    api.do("detachService", id=service)
-    assert httpx.get(dsn).text == "kept"
-    api.deploy(project.test)
-    assert api.state(service) == "DETACHED"
-    # What the application had is taken back; the data stay.
-    until(lambda: httpx.get(dsn).status_code == 401, "the old binding is gone")
-    assert httpx.get(api.dsn(service)).text == "kept"
-
-    api.remove(service)
-    assert broker.instances == {}
-    for secret in (stock_broker.PASSWORD, httpx.URL(dsn).password):
-        assert secret not in api.product.output
-        assert not any(secret in answer for answer in api.answers)
 
 
 def test_a_broker_that_is_down_at_the_start_leaves_its_offerings_as_they_were(
