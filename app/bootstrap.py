@@ -78,7 +78,7 @@ async def assembled(
         await event_log.begin()
         stack.push_async_callback(brokers.aclose)
         catalogue = await _joined(pool, own_catalogue, brokers)
-        orders = order_parts.orders(event_log=event_log, catalogue=catalogue)
+        orders = order_parts.orders(event_log=event_log, catalogue=catalogue, pool=pool)
         providers = _providers(settings, found, storage)
         for provider in providers.values():
             stack.push_async_callback(provider.aclose)

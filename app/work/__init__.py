@@ -5,6 +5,7 @@
 `orders`        what providers may know of an instance beside that
 `deployment_tasks`  what is asked of deployers, and what they answer
 `queue`         the tasks as the queue knows them, with their retries
+`run`           which run of a task this is, and whether another worker has it now
 `later`, `pauses`   when a task is tried again
 `troubles`      which tasks broke, how often and where
 `overview`      what waits, runs and is put off

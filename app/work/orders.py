@@ -1,16 +1,25 @@
 """What a provider may know of an instance beside what it is asked."""
 
+from typing import Any
 from uuid import UUID
+
+import psycopg_pool
 
 from app import catalogue as catalogues
 from app.application.unit_of_work import UnitOfWork
 from app.eventlog import log
 from app.providers import contract
 from app.providers.open_service_broker import order
+from app.work import run
 from domain import errors
 
 
-def orders(*, event_log: log.EventLog, catalogue: catalogues.Catalogue) -> order.Orders:
+def orders(
+    *,
+    event_log: log.EventLog,
+    catalogue: catalogues.Catalogue,
+    pool: "psycopg_pool.AsyncConnectionPool[Any]",
+) -> order.Orders:
     """Return the orders of brokers, as the log has them now."""
 
     async def known(service_instance_id: UUID) -> order.Order | None:
@@ -36,6 +45,7 @@ def orders(*, event_log: log.EventLog, catalogue: catalogues.Catalogue) -> order
             was_ready=facts.was_ready,
             secret_version=facts.secret_version,
             secret_versions=facts.secret_versions,
+            is_given_away=await run.is_given_away(pool),
         )
 
     return known

@@ -13,6 +13,7 @@ import psycopg_pool
 from procrastinate import jobs, retry, utils
 
 from app.eventlog.task import QUEUE
+from app.work import run
 from app.work.cause import Cause
 from app.work.deployment_tasks import DeploymentTasks
 from app.work.later import AgainLater
@@ -112,6 +113,7 @@ def _from_strings(
         if attempt is not None:
             given["attempt"] = int(attempt)
         job_id = context.job.id or 0
+        run.begins(job_id=job_id, starts=context.job.attempts)
         try:
             await task(why=why, **given)
         except AgainLater:

@@ -27,6 +27,8 @@ class Order:
     secret_version: int
     secret_versions: tuple[int, ...]
     """Those that were made and not revoked."""
+    is_given_away: bool = False
+    """Has another worker been given the work that asks this?"""
 
 
 Orders: TypeAlias = Callable[[UUID], Awaitable[Order | None]]

@@ -190,7 +190,7 @@ class BrokerProvider:
     ) -> None:
         """Remove what a failed provisioning left, unless it ever was ready: no data is lost."""
         known = await self._orders(service_instance_id)
-        if known is None or known.was_ready or known.operation_id != job.operation_id:
+        if known is None or known.was_ready or not _is_its(job, known):
             return
         await self._discard(job, cause)
 
@@ -199,7 +199,7 @@ class BrokerProvider:
     ) -> bool:
         """Remove what a failed binding left, unless it is in use; tell whether it was removed."""
         known = await self._orders(service_instance_id)
-        if known is None or version <= known.secret_version:
+        if known is None or version <= known.secret_version or not _is_its(job, known):
             return False
         await self._discard(job, cause)
         return True
@@ -229,6 +229,11 @@ class BrokerProvider:
 def binding_id(service_instance_id: UUID, version: int) -> str:
     """Return the id of a version's binding."""
     return str(uuid.uuid5(service_instance_id, str(version)))
+
+
+def _is_its(job: Job, known: order.Order) -> bool:
+    """Is the job still the one that is at it? Else what it would discard may be another's."""
+    return known.operation_id == job.operation_id and not known.is_given_away
 
 
 def _binding(service_instance_id: UUID, version: int) -> str:

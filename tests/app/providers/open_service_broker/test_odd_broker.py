@@ -149,20 +149,32 @@ async def test_an_instance_that_was_ever_ready_is_never_discarded(
     assert "DELETE instance" not in desk.broker.whats
 
 
-async def test_what_another_operation_makes_is_not_discarded(desk: Desk) -> None:
+@pytest.mark.parametrize("now", [{"operation_id": uuid.uuid4()}, {"is_given_away": True}])
+@pytest.mark.parametrize("what", ["instance", "binding"])
+async def test_what_another_one_makes_is_not_discarded(
+    desk: Desk, now: Mapping[str, object], what: str
+) -> None:
+    """The next operation, or another worker that was given this one."""
+
     class Slow(books.Book):
         async def known(self, service_instance_id: uuid.UUID) -> order.Order | None:
             found = await super().known(service_instance_id)
-            self.note(service_instance_id, operation_id=uuid.uuid4())
+            self.note(service_instance_id, **now)
             return found
 
     desk.book = Slow(desk.book.entries)
     slow = desk.another_provider()
-    desk.broker.will("PUT instance", Reply(500))
+    desk.broker.will(f"PUT {what}", Reply(500))
+    work = {
+        "instance": lambda: slow.ensure_present(desk.request()),
+        "binding": lambda: slow.ensure_credentials(
+            service_instance_id=desk.id, version=1, secret={}
+        ),
+    }
 
-    await failure(slow.ensure_present(desk.request()))
+    assert (await failure(work[what]())).is_transient
 
-    assert desk.broker.whats == ["PUT instance"]
+    assert desk.broker.whats == [f"PUT {what}"]
     await slow.aclose()
 
 
