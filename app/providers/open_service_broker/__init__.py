@@ -14,5 +14,7 @@ so any call may be repeated. What failed, or was asked and never answered, is di
 specification's table of orphans says, unless it ever was ready: data is never lost to a clean-up.
 The next try uses the same id. The specification would rather have a new one, as brokers need not
 know an id twice; but then something made late, by a request that was given up, would be found by
-nobody. A broker that refuses the id says so, and the instance has failed in plain sight.
+nobody. A broker that refuses the id says so, and the instance has failed in plain sight. One that
+says that it has the instance already is asked how that came about, as it may be what is left of a
+failure. Whoever finds that another worker was given its work discards nothing.
 """

@@ -52,6 +52,7 @@ class _Service(msgspec.Struct, frozen=True):
     metadata: dict[str, Any] | None = None  # as above
     plan_updateable: bool | None = None
     bindings_retrievable: bool | None = None
+    instances_retrievable: bool | None = None
 
 
 class CatalogueUnreadableError(Exception):
@@ -172,6 +173,7 @@ def _settings(
         can_change=bool(can_change),
         binding_rotatable=bool(plan.binding_rotatable),
         bindings_retrievable=bool(service.bindings_retrievable),
+        instances_retrievable=bool(service.instances_retrievable),
         maximum_polling_duration=plan.maximum_polling_duration,
     )
 

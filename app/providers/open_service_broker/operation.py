@@ -29,6 +29,10 @@ class Job:
     body: Mapping[str, object] | None = None
     maximum: float | None = None
     secrets: tuple[str, ...] = ()
+    is_doubted: bool = False
+    """Is "it is there already" looked into? It may be what is left of a failure."""
+    is_retrievable: bool = False
+    """Can what is there be fetched?"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +89,26 @@ class Operations:
         failure = verdicts.failure(job.request, answer)
         if failure is None and answer.status == 202:  # noqa: PLR2004  an HTTP status
             return await self._ended(job, answer)
+        if failure is None and answer.status == 200 and job.is_doubted:  # noqa: PLR2004  likewise
+            return await self._looked_into(job, answer)
         return Outcome(answer=answer, failure=failure)
+
+    async def _looked_into(self, job: Job, said: Answer) -> Outcome:
+        """Ask how what is said to be there came about; who cannot tell is believed."""
+        look = await self._look(job, job.query)
+        if _state(look) == "in progress":
+            return await self._ended(job, said)
+        outcome = _outcome(job, look)
+        if outcome is not None or not job.is_retrievable:
+            return outcome or Outcome(answer=said)
+        found = await self.client.ask("GET", job.path, query=job.query, secrets=job.secrets)
+        is_missing = found.status in {404, 410}
+        return Outcome(answer=said, failure=verdicts.not_there(job.request) if is_missing else None)
+
+    async def _look(self, job: Job, query: Mapping[str, str]) -> Answer:
+        return await self.client.ask(
+            "GET", f"{job.path}/last_operation", query=query, secrets=job.secrets
+        )
 
     async def _ended(self, job: Job, accepted: Answer) -> Outcome:
         clock = asyncio.get_running_loop().time
@@ -103,9 +126,7 @@ class Operations:
             if clock() - started + wait > self.patience:
                 raise _still_at_it(job, answer)
             await asyncio.sleep(wait)
-            answer = await self.client.ask(
-                "GET", f"{job.path}/last_operation", query=query, secrets=job.secrets
-            )
+            answer = await self._look(job, query)
             outcome = _outcome(job, answer)
             if outcome is not None:
                 self._accepted.pop(key, None)
@@ -122,8 +143,7 @@ def _outcome(job: Job, answer: Answer) -> Outcome | None:
     """Return how the operation ended; whatever is no proper answer counts as not yet."""
     if answer.status == 410 and job.request.takes_away:  # noqa: PLR2004  an HTTP status
         return Outcome(answer=answer)
-    state = (answer.body or {}).get("state") if answer.status == 200 else None  # noqa: PLR2004  likewise
-    match state:
+    match _state(answer):
         case "succeeded":
             return Outcome(answer=answer)
         case "failed":
@@ -132,6 +152,10 @@ def _outcome(job: Job, answer: Answer) -> Outcome | None:
             )
         case _:
             return None
+
+
+def _state(answer: Answer) -> object:
+    return (answer.body or {}).get("state") if answer.status == 200 else None  # noqa: PLR2004  an HTTP status
 
 
 def _still_at_it(job: Job, answer: Answer) -> contract.ProviderError:

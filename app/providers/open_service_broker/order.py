@@ -44,6 +44,7 @@ class BrokerPlan(msgspec.Struct, frozen=True, kw_only=True):
     can_change: bool = False
     binding_rotatable: bool = False
     bindings_retrievable: bool = False
+    instances_retrievable: bool = False
     maximum_polling_duration: float | None = None
 
     @property

@@ -3,6 +3,7 @@
 import logging
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from uuid import UUID
 
 from app.providers import contract
@@ -50,6 +51,10 @@ class BrokerProvider:
             body={**plan.query, **order.owner(known), "parameters": dict(request.parameters)},
             secrets=request.parameters,
         )
+        # What failed and could not be removed is answered like what was made. What ever was ready
+        # is not doubted: its last operation was another one.
+        is_doubted = known is not None and not known.was_ready
+        job = replace(job, is_doubted=is_doubted, is_retrievable=plan.instances_retrievable)
         outcome = await self._operations.carry_out(job)
         if outcome.failure is not None:
             if outcome.failure.leaves_orphan:
@@ -226,14 +231,14 @@ class BrokerProvider:
         )
 
 
-def binding_id(service_instance_id: UUID, version: int) -> str:
-    """Return the id of a version's binding."""
-    return str(uuid.uuid5(service_instance_id, str(version)))
-
-
 def _is_its(job: Job, known: order.Order) -> bool:
     """Is the job still the one that is at it? Else what it would discard may be another's."""
     return known.operation_id == job.operation_id and not known.is_given_away
+
+
+def binding_id(service_instance_id: UUID, version: int) -> str:
+    """Return the id of a version's binding."""
+    return str(uuid.uuid5(service_instance_id, str(version)))
 
 
 def _binding(service_instance_id: UUID, version: int) -> str:

@@ -91,6 +91,18 @@ def ended_badly(request: Request, description: str) -> Failure:
     )
 
 
+def not_there(request: Request) -> Failure:
+    """Return the failure of a request that was answered with what cannot be found."""
+    return Failure(
+        error=contract.ProviderError(
+            code=_Code.UNAVAILABLE,
+            message=f"broker: {request} was said to be done before, but nothing is there",
+            is_transient=True,
+        ),
+        leaves_orphan=request.makes,
+    )
+
+
 def took_too_long(request: Request, seconds: float) -> Failure:
     """Return the failure of an operation that outlasted its plan's `maximum_polling_duration`."""
     return Failure(

@@ -153,7 +153,7 @@ class SearchBroker(service_broker.ServiceBroker):
         plan_id: str | None,
         **_: object,
     ) -> service_broker.LastOperation:
-        assert operation_data in {"making it", "changing", "going"}
+        assert operation_data in {"making it", "changing", "going", None}
         assert service_id
         assert plan_id
         state = service_broker.OperationState

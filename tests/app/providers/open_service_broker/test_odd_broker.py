@@ -222,6 +222,69 @@ async def test_an_orphan_that_cannot_be_discarded_is_tried_again(desk: Desk) -> 
     assert "no room" in error.message
 
 
+async def test_what_a_failure_left_is_not_taken_for_what_was_wanted(desk: Desk) -> None:
+    desk.broker.will("PUT instance", ACCEPTED, Reply(200))
+    desk.broker.will("GET instance/last_operation", FAILED, FAILED)
+    desk.broker.will("DELETE instance", Reply(500))
+
+    first = await failure(desk.provider.ensure_present(desk.request()))
+    second = await failure(desk.provider.ensure_present(desk.request()))
+
+    assert (first.is_transient, second.is_transient) == (True, False)
+    assert "no room" in second.message
+    assert desk.broker.whats[-1] == "DELETE instance"
+
+
+UNTOLD = Reply(404)
+
+
+@pytest.mark.parametrize(
+    ("looks", "fetched", "is_believed"),
+    [
+        ([SUCCEEDED], UNTOLD, True),
+        ([IN_PROGRESS, SUCCEEDED], UNTOLD, True),
+        ([IN_PROGRESS, FAILED], Reply(200), False),
+        ([UNTOLD], Reply(200), True),
+        ([UNTOLD], Reply(501), True),
+        ([Reply(500)], Reply(404), False),
+        ([Reply(400)], Reply(410), False),
+    ],
+)
+async def test_what_is_said_to_be_there_is_looked_at(
+    desk: Desk, looks: list[Reply], fetched: Reply, *, is_believed: bool
+) -> None:
+    request = desk.request(plan={**PLAN, "instances_retrievable": True})
+    desk.broker.will("PUT instance", Reply(200))
+    desk.broker.will("GET instance/last_operation", *looks)
+    desk.broker.will("GET instance", fetched)
+
+    if is_believed:
+        await desk.provider.ensure_present(request)
+    else:
+        await failure(desk.provider.ensure_present(request))
+
+    assert ("DELETE instance" in desk.broker.whats) != is_believed
+
+
+async def test_what_cannot_be_looked_at_is_believed(desk: Desk) -> None:
+    desk.broker.will("PUT instance", Reply(200))
+    desk.broker.will("GET instance/last_operation", UNTOLD)
+
+    await desk.provider.ensure_present(desk.request())
+
+    assert desk.broker.whats == ["PUT instance", "GET instance/last_operation"]
+
+
+async def test_what_ever_was_ready_is_not_looked_at(desk: Desk) -> None:
+    """Its last operation may be an update that failed."""
+    desk.order(was_ready=True)
+    desk.broker.will("PUT instance", Reply(200))
+
+    await desk.provider.ensure_present(desk.request())
+
+    assert desk.broker.whats == ["PUT instance"]
+
+
 @pytest.mark.parametrize(
     ("replies", "is_final", "orphan"),
     [
@@ -292,13 +355,18 @@ async def test_a_broker_that_hangs_is_asked_again_and_its_late_success_is_adopte
     await hasty.ensure_present(desk.request())
 
     assert (error.code, error.is_transient) == (Code.TIMEOUT, True)
-    assert desk.broker.whats == ["PUT instance", "DELETE instance", "PUT instance"]
+    assert desk.broker.whats == [
+        "PUT instance",
+        "DELETE instance",
+        "PUT instance",
+        "GET instance/last_operation",
+    ]
     await hasty.aclose()
 
 
 async def test_a_long_wait_is_cut_into_calls(desk: Desk) -> None:
     patient = desk.another_provider(patience=0.1)
-    desk.broker.will("PUT instance", ACCEPTED, ACCEPTED, Reply(200))
+    desk.broker.will("PUT instance", *[ACCEPTED] * 3)
     desk.broker.will("GET instance/last_operation", *[IN_PROGRESS] * 50)
     started = time.monotonic()
 
@@ -306,6 +374,7 @@ async def test_a_long_wait_is_cut_into_calls(desk: Desk) -> None:
         error = await failure(patient.ensure_present(desk.request()))
         assert error.is_transient
         assert "half of it" in error.message
+    desk.broker.will("GET instance/last_operation", SUCCEEDED)
     await patient.ensure_present(desk.request())
 
     assert time.monotonic() - started < 2
