@@ -185,10 +185,12 @@ class ServiceTasks:
         offering = self._catalogue.offering(facts.offering)
         provider = self._providers.get(offering.provider) if offering else None
         if provider is None:
+            # It was there when this was asked for: another worker may have it, and a broker that
+            # was silent at the start will answer.
             raise contract.ProviderError(
                 code=contract.ProviderErrorCode.UNAVAILABLE,
                 message=f"No provider for {facts.offering} is configured here.",
-                is_transient=False,
+                is_transient=True,
             )
         return provider
 

@@ -9,6 +9,7 @@ import pytest
 from tests.app.providers.open_service_broker import stock_broker
 from tests.journeys.client import Api, Json
 from tests.journeys.conftest import Launch
+from tests.journeys.product import until
 
 BROKERS = """
 [brokers.acme]
@@ -74,21 +75,40 @@ def test_a_service_of_a_broker_is_as_its_catalogue_says(
     assert (made.plan_id, made.parameters) == (stock_broker.LARGE, {"shards": 4})
 
 
-def test_a_broker_that_is_down_at_the_start_leaves_its_offerings_as_they_were(
+def test_a_broker_that_is_down_at_the_start_leaves_what_it_offered_as_it_was(
     launch: Launch, directory: Path
 ) -> None:
-    with stock_broker.running(polls=0) as broker:
+    with stock_broker.running(polls=10_000) as broker:
         api = launch(**settings(directory, broker.port))
-        project = api.deployable_project()
-        service = api.add(project.test, "elasticsearch")
+        project = api.project()
+        begun = api.add(project.test, "elasticsearch")
+        service = api.add(project.live, "elasticsearch")
+        api.do("provisionService", id=begun)
+        until(lambda: broker.instances, "it is begun")
         api.product.kill()
-    api.product.start()
+        settings(directory, 1)
+        api.product.start()
 
-    offered = offering(api, "elasticsearch")
+        offered = offering(api, "elasticsearch")
+        refused = api.refused("provisionService", id=service)
+        waits = until(lambda: put_off(api, begun), "it is put off")
 
-    assert (offered["configured"], offered["retired"]) == (False, False)
-    assert [plan["name"] for plan in offered["plans"]] == ["small-free", "large"]
-    refused = api.refused("provisionService", id=service)
-    assert "no provider" in refused["message"]
-    assert api.state(service) == "NEW"
+        assert (offered["configured"], offered["retired"]) == (False, False)
+        assert [plan["name"] for plan in offered["plans"]] == ["small-free", "large"]
+        assert "no provider" in refused["message"]
+        assert api.state(service) == "NEW"
+        assert (waits["status"], waits["error"]["code"]) == ("IN_PROGRESS", "PROVIDER_UNAVAILABLE")
+        # What was begun goes on when the broker is back.
+        api.product.kill()
+        (made,) = broker.instances.values()
+        made.polls = 1
+        settings(directory, broker.port)
+        api.product.start()
+        api.wait(begun, state="PENDING_ATTACHMENT", operation=None)
+        assert len(broker.instances) == 1
     assert stock_broker.PASSWORD not in api.product.output
+
+
+def put_off(api: Api, service: str) -> Json:
+    operation = api.service(service)["operation"]
+    return operation if operation["nextAttemptAt"] else None
