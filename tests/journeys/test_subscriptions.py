@@ -20,6 +20,13 @@ CHANGES = """
     serviceInstanceChanges(environment: $environment) { id state operation { status } }
   }
 """
+TRIES = """
+  subscription Tries($environment: ID!) {
+    serviceInstanceChanges(environment: $environment) {
+      operation { status attempt startedAt deadline nextAttemptAt error { code } }
+    }
+  }
+"""
 LOG = """
   subscription Log($after: Position, $filter: AuditEventFilter) {
     auditEvents(after: $after, filter: $filter) { position event subject { id } details }
@@ -72,6 +79,27 @@ def test_changes_of_an_environment_are_told(api: Api) -> None:
         (service, "PROVISIONING"),
         (service, "PENDING_ATTACHMENT"),
     ]
+
+
+def test_what_holds_an_operation_up_is_told_with_the_next_try(launch: Launch) -> None:
+    api = launch(postgres_provider_dsn="postgresql://provider:hunter2@127.0.0.1:1/postgres")
+    project = api.project()
+
+    with listening(api, TRIES, environment=project.test) as stream:
+        api.do("provisionService", id=api.default(project.test, "DATABASE"))
+        told = [change["operation"] for _, change in zip(range(3), stream, strict=False)]
+
+    assert [(each["attempt"], each["status"]) for each in told] == [
+        (attempt, "IN_PROGRESS") for attempt in (1, 2, 3)
+    ]
+    assert [each["error"] and each["error"]["code"] for each in told] == [
+        None,
+        "PROVIDER_UNAVAILABLE",
+        "PROVIDER_UNAVAILABLE",
+    ]
+    tries = [each["nextAttemptAt"] for each in told]
+    assert tries[0] is None
+    assert told[0]["startedAt"] < tries[1] < tries[2] < told[0]["deadline"]
 
 
 def test_the_log_is_told_from_a_position_on_without_a_hole(api: Api) -> None:

@@ -3,6 +3,7 @@
 import json
 import uuid
 from collections.abc import Iterator
+from datetime import datetime
 
 import httpx
 import psycopg
@@ -13,6 +14,13 @@ from tests.journeys.client import Api, Json, Project
 from tests.journeys.conftest import Launch
 from tests.journeys.product import until
 from tests.journeys.receiver import Answer, Message, Receiver, fetch, tell
+from tests.journeys.test_subscriptions import listening
+
+PROGRESS = """
+  subscription Progress($id: ID!) {
+    deploymentChanges(id: $id) { status step attempt nextAttemptAt delayMessage }
+  }
+"""
 
 
 @pytest.fixture
@@ -185,29 +193,38 @@ def test_a_receiver_that_is_busy_is_told_again_when_it_says(
     def answer(message: Message) -> Answer:
         del message
         if len(receiver.messages) == 1:
-            return Answer(status=503, headers={"Retry-After": "3"})
+            return Answer(status=503, headers={"Retry-After": "200"})
         return Answer(status=200, document={"outcome": "SUCCEEDED"})
 
     receiver.answer = answer
     deployment = start(api, project)
 
-    waiting = until(lambda: delayed(api, deployment), "the release is put off")
+    with listening(api, PROGRESS, id=deployment) as stream:
+        told = next(change for change in stream if change["nextAttemptAt"])
+    waiting = api.deployment(deployment)
     listed = api.product.run("tasks").stdout
 
     assert (waiting["step"], waiting["attempt"]) == ("RELEASE", 2)
     assert waiting["delayMessage"].endswith("answered 503")
+    assert told == {name: waiting[name] for name in told}
     (line,) = (line for line in listed.splitlines() if " release " in line and deployment in line)
     assert line.startswith("delayed")
     assert "attempt 2 next " in line
     assert line.endswith("answered 503")
+    hurry(api, "release")
     assert api.end(deployment)["attempt"] == 2
-    times = [int(each.headers["webhook-timestamp"]) for each in receiver.messages]
-    assert times[1] - times[0] >= 2
+    sent = int(receiver.messages[0].headers["webhook-timestamp"])
+    assert datetime.fromisoformat(waiting["nextAttemptAt"]).timestamp() - sent >= 199
 
 
-def delayed(api: Api, deployment: str) -> Json:
-    found = api.deployment(deployment)
-    return found if found["nextAttemptAt"] else None
+def hurry(api: Api, task: str) -> None:
+    """Let what was put off be tried now."""
+    with psycopg.connect(api.product.dsn) as connection:
+        connection.execute(
+            "UPDATE procrastinate_jobs SET scheduled_at = now()"
+            " WHERE task_name = %s AND status = 'todo'",
+            [task],
+        )
 
 
 @pytest.mark.parametrize(
@@ -316,21 +333,49 @@ def test_a_result_survives_the_death_of_every_process(launch: Launch, receiver: 
 def test_a_deployment_ends_at_its_deadline_though_everything_was_down(
     launch: Launch, receiver: Receiver
 ) -> None:
+    """As the receiver says that it ended; failed, if it does not say."""
     api = launch(deployment_timeout="4")
     project = api.deployable_project()
-    send_to(api, project.test, receiver)
+    tells = Answer(document={"statusUrl": "/status"}, headers={"Retry-After": "300"})
+
+    def answer(message: Message) -> Answer:
+        if message.method == "GET":
+            return Answer(status=200, document={"outcome": "SUCCEEDED", "output": "it went well"})
+        return tells if message.data["environmentName"] == "live" else Answer()
+
+    receiver.answer = answer
+    for environment in (project.test, project.live):
+        api.provision(api.default(environment, "DATABASE"))
+        send_to(api, environment, receiver)
     deployment = start(api, project)
     message = receiver.sent()
+    told = api.do("deploy", environment=project.live)["deployment"]["id"]
+    receiver.sent(2)
+    until(lambda: waits(api, told), "the receiver's answer is taken in")
     api.product.kill()
-    until(lambda: is_past(api, deployment), "the deadline passes")
+    until(lambda: is_past(api, told), "the deadlines pass")
 
     api.product.start()
     ended = api.end(deployment, status="FAILED")
+    succeeded = api.end(told)
 
+    assert succeeded["output"] == "it went well"
+    assert api.state(api.default(project.live, "DATABASE")) == "ATTACHED"
     assert ended["error"]["code"] == "DEADLINE_EXCEEDED"
     assert ended["error"]["step"] == "RELEASE"
     assert receiver.sent(1, kind="deployment.rollback").data["revision"] == 0
     until(lambda: fetch_elsewhere(api, message) == 401, "the token is forgotten")
+
+
+def waits(api: Api, deployment: str) -> bool:
+    """Is the release put off, to be looked at again later?"""
+    with psycopg.connect(api.product.dsn) as connection:
+        found = connection.execute(
+            "SELECT status = 'todo' AND scheduled_at > now() FROM procrastinate_jobs"
+            " WHERE task_name = 'release' AND (args ->> 'deployment_id')::uuid = %s",
+            [uuid.UUID(deployment.removeprefix("dep_"))],
+        ).fetchone()
+    return bool(found and found[0])
 
 
 def is_past(api: Api, deployment: str) -> bool:
