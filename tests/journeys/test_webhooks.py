@@ -1,5 +1,6 @@
 """A receiver over HTTP carries deployments out, and nothing is lost between the two."""
 
+import itertools
 import json
 import uuid
 from collections.abc import Iterator
@@ -166,7 +167,7 @@ def test_a_hanging_receiver_is_asked_until_it_tells(
 ) -> None:
     """The outcome of the first message is unknown; what the status address says counts."""
     send_to(api, project.test, receiver, timeout=0.3)
-    progress = iter([{}, {"outcome": "SUCCEEDED", "output": "all is well"}])
+    progress = itertools.chain([{}], itertools.repeat({"outcome": "SUCCEEDED", "output": "well"}))
 
     def answer(message: Message) -> Answer:
         if message.method == "GET":
@@ -183,7 +184,8 @@ def test_a_hanging_receiver_is_asked_until_it_tells(
     assert len({each.headers["webhook-id"] for each in posts}) == 1
     assert len({each.data["token"] for each in posts}) == 1
     assert all(each.is_signed for each in receiver.messages)
-    assert (ended["attempt"], ended["output"]) == (2, "all is well")
+    assert ended["attempt"] == len(posts) >= 2  # a slow machine takes more
+    assert ended["output"] == "well"
     assert "its time was up" in ended["delayMessage"]
 
 
