@@ -72,8 +72,9 @@ async def assembled(
     brokers = broker_parts.of(settings)
     keys = key_ring.KeyRing.open(settings.keyring_file)
     await prepare(conninfo=found.ledger_dsn, progress=progress, at_pace=pace(settings))
+    conninfo = database.mortal(found.ledger_dsn)
     async with contextlib.AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(_pool(settings, found))
+        pool = await stack.enter_async_context(_pool(settings, conninfo))
         event_log = await stack.enter_async_context(_event_log(pool))
         await event_log.begin()
         stack.push_async_callback(brokers.aclose)
@@ -96,7 +97,7 @@ async def assembled(
             terms=_terms(settings),
         )
         tasks = queue.create(
-            connector=procrastinate.PsycopgConnector(conninfo=found.ledger_dsn),
+            connector=procrastinate.PsycopgConnector(conninfo=conninfo),
             pool=pool,
             service_tasks=service_tasks.ServiceTasks(
                 event_log=event_log,
@@ -107,7 +108,7 @@ async def assembled(
             ),
             deployment_tasks=deployment_tasks.DeploymentTasks(
                 use_cases=use_cases,
-                conninfo=found.ledger_dsn,
+                conninfo=conninfo,
                 surroundings=deployers.Surroundings(
                     data_directory=settings.data_directory, exchange=agreements
                 ),
@@ -214,15 +215,13 @@ async def rotate_keys(
     await prepare(conninfo=found.ledger_dsn, progress=progress)
     keys = key_ring.KeyRing.open(settings.keyring_file)
     keys.rotate()
-    async with _pool(settings, found) as pool:
+    async with _pool(settings, found.ledger_dsn) as pool:
         return await secrets.Vault(pool=pool, keys=keys).rewrap()
 
 
-def _pool(
-    settings: configuration.Settings, found: database.Database
-) -> psycopg_pool.AsyncConnectionPool[Any]:
+def _pool(settings: configuration.Settings, conninfo: str) -> psycopg_pool.AsyncConnectionPool[Any]:
     return connections.Pool(
-        found.ledger_dsn,
+        conninfo,
         min_size=2,
         max_size=settings.read_pool_size + _LOG_CONNECTIONS,
         timeout=_OPEN_WITHIN,

@@ -12,6 +12,14 @@ from app import settings as configuration
 
 _OLDEST = 16
 _PATIENCE = 10  # seconds
+# Who is frozen in the middle of a transaction, or gone without a word, holds up everybody else by
+# its locks. The server ends such sessions.
+_MORTAL = {
+    "idle_in_transaction_session_timeout": "2s",
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+}
 
 
 class DatabaseError(Exception):
@@ -47,6 +55,13 @@ def available(
             provider_dsn=settings.postgres_provider_dsn or own,
             provider_address=_provider_address(settings) or f"{address.host}:{address.port}",
         )
+
+
+def mortal(dsn: str) -> str:
+    """Return the connection string with settings by which no session outlives its process."""
+    given = conninfo.conninfo_to_dict(dsn).get("options") or ""
+    options = " ".join(f"-c {name}={value}" for name, value in _MORTAL.items())
+    return conninfo.make_conninfo(dsn, options=f"{options} {given}".strip())
 
 
 def _require_usable(dsn: str) -> None:

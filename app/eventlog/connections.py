@@ -22,7 +22,11 @@ from psycopg.types import json
 from app import cancellation
 from app.eventlog import command
 
-LOST = (psycopg.OperationalError, errors.ReadOnlySqlTransaction)
+LOST = (
+    psycopg.OperationalError,
+    errors.IdleInTransactionSessionTimeout,
+    errors.ReadOnlySqlTransaction,
+)
 """What a lost, restarting or switching server looks like from here."""
 
 _WAIT_FOR_CONNECTION = 0.25

@@ -13,7 +13,8 @@ import psycopg
 import psycopg_pool
 import pytest
 
-from app.eventlog import command, log, transaction
+from app import database as databases
+from app.eventlog import command, connections, log, transaction
 from domain import events
 from projections import projection
 
@@ -101,6 +102,19 @@ async def test_two_writers_of_one_version_cannot_both_win(
     assert sorted(type(outcome).__name__ for outcome in outcomes) == (
         ["Receipt"] + ["VersionConflictError"] * 9
     )
+
+
+async def test_who_freezes_in_the_middle_of_an_append_stops_nobody_for_long(
+    event_log: log.EventLog, new_command: NewCommand, member: NewMember, database: str
+) -> None:
+    async with await psycopg.AsyncConnection.connect(databases.mortal(database)) as frozen:
+        await frozen.execute("SELECT position FROM ledger.head FOR UPDATE")
+
+        await event_log.append(command=new_command(), events=[member(uuid4(), 1)])
+
+        # The sleeper finds out when it wakes, and begins anew.
+        with pytest.raises(connections.LOST):
+            await frozen.execute("SELECT 1")
 
 
 async def test_killed_backends_lose_and_double_nothing(
