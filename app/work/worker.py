@@ -17,6 +17,7 @@ _STALLED_AFTER = 5.0  # seconds without a heartbeat
 _SWEEP = 1.0  # seconds
 _POLL = 1.0  # seconds; news of a task comes at once, this is for news that was lost
 _GRACE = 3.0  # seconds that running tasks get to end; after _STALLED_AFTER others take them
+_PAUSE = 1.0  # seconds until the next try to work
 
 _logger = logging.getLogger(__name__)
 
@@ -34,6 +35,20 @@ async def run(
     """Run tasks until cancelled; running ones then get a moment to end, or are given back."""
     sweeper = asyncio.create_task(_sweep(queue, pool))
     try:
+        while True:
+            await _work(queue, concurrency)
+            await asyncio.sleep(_PAUSE)
+    finally:
+        await cancellation.end(sweeper)
+
+
+async def _work(queue: procrastinate.App, concurrency: int) -> None:
+    """Run tasks until cancelled, or until the queue's worker gives up.
+
+    It does when the database cannot be reached, and when it was taken for dead: who slept for
+    long finds its registration gone, and has to begin anew.
+    """
+    try:
         await queue.run_worker_async(
             queues=[QUEUE],
             concurrency=concurrency,
@@ -44,8 +59,8 @@ async def run(
             shutdown_graceful_timeout=_GRACE,
             delete_jobs="successful",
         )
-    finally:
-        await cancellation.end(sweeper)
+    except procrastinate.exceptions.ConnectorException:
+        _logger.warning("the worker lost its place in the queue; it begins anew", exc_info=True)
 
 
 async def _sweep(queue: procrastinate.App, pool: "psycopg_pool.AsyncConnectionPool[Any]") -> None:
