@@ -251,6 +251,7 @@ class ServiceInstance(Aggregate):
         if operation is not None and at >= operation.deadline:
             self.record_failure(
                 operation_id=operation_id,
+                attempt=operation.attempt,
                 code=DEADLINE_EXCEEDED,
                 message="The provider did not finish in time.",
                 next_operation_id=next_operation_id,
@@ -354,15 +355,19 @@ class ServiceInstance(Aggregate):
         self,
         *,
         operation_id: UUID,
+        attempt: int,
         code: str,
         message: str,
         next_operation_id: UUID,
         deadline: datetime,
         at: datetime,
     ) -> None:
-        """Take in that the operation failed for good; a removal is tried again later."""
+        """Take in that the operation failed for good; a removal is tried again later.
+
+        An attempt that another one has followed says nothing of the operation.
+        """
         operation = self._current(operation_id)
-        if operation is None:
+        if operation is None or operation.attempt != attempt:
             self._ignore(operation_id, f"failed: {code}", at=at)
             return
         failure = {"operation_id": operation_id, "code": code, "message": message}

@@ -112,14 +112,16 @@ class Results:
         request: Request,
         service_instance_id: UUID,
         operation_id: UUID,
+        attempt: int,
         code: str,
         message: str,
     ) -> int:
-        """Take in that the operation failed for good."""
+        """Take in that an attempt failed for good; one that another has followed says nothing."""
 
         def report(found: service_instance.ServiceInstance, at: datetime) -> None:
             found.record_failure(
                 operation_id=operation_id,
+                attempt=attempt,
                 code=code,
                 message=message,
                 next_operation_id=request.new_id("next operation"),

@@ -8,6 +8,9 @@ from app.eventlog.task import Task
 from domain import deployment, events, values
 from projections.projection import RecordedEvent
 
+# A worker that was given up may have made the resource again, and ended before it could tell.
+# Longer than any provider goes on for after the call that began.
+_LATECOMERS_ARE_GONE = timedelta(minutes=2)
 _SECRETS_STAY = timedelta(hours=1)  # so that a rollback by the former deployer can end
 
 
@@ -87,11 +90,19 @@ def _tasks_of_service(event: events.Event) -> Sequence[Task]:
         case events.ServiceDeploymentLeft(is_exposed=True):
             return [_of_service("renew_credentials", event)]
         case events.ServiceRemoved() | events.ServiceAbandoned():
-            return [_of_service("forget_credentials", event)]
+            return _after_removal(event)
         case events.ServiceCleanupStarted():
             return [_of_service("clean_up", event)]
         case _:
             return []
+
+
+def _after_removal(event: events.ServiceRemoved | events.ServiceAbandoned) -> Sequence[Task]:
+    forget = _of_service("forget_credentials", event)
+    if isinstance(event, events.ServiceAbandoned):
+        return [forget]
+    at = event.timestamp + _LATECOMERS_ARE_GONE
+    return [forget, _of_service("clean_up", event, run_at=at)]
 
 
 _Operation = (

@@ -122,6 +122,8 @@ class ServiceTasks:
     async def clean_up(self, *, why: Cause, service_instance_id: UUID) -> None:  # noqa: ARG002  all tasks are called alike
         """Delete a resource that appeared after its instance was removed (R41)."""
         facts = await self._facts(service_instance_id)
+        if not facts.was_requested:
+            return
         await self._provider(facts).ensure_absent(service_instance_id)
         await self._vault.destroy_all(service_instance_id)
 
@@ -134,7 +136,8 @@ class ServiceTasks:
     ) -> None:
         results = self._application.results
         done = {"service_instance_id": service_instance_id, "operation_id": operation.id}
-        request = why.request("operation_succeeded", key=f"{operation.id} succeeded")
+        # No key: who was given up and reports too tells something new, that it was at work still.
+        request = why.request("operation_succeeded")
         match operation.kind:
             case values.OperationKind.PROVISION:
                 await results.provisioned(request=request, **done)
@@ -158,9 +161,10 @@ class ServiceTasks:
         is_final = not error.is_transient or operation.kind is values.OperationKind.REMOVE
         if is_final:
             await self._application.results.failed(
-                request=why.request("operation_failed", key=f"{operation.id} failed"),
+                request=why.request("operation_failed"),
                 service_instance_id=service_instance_id,
                 operation_id=operation.id,
+                attempt=operation.attempt,
                 code=error.code,
                 message=error.message,
             )

@@ -144,12 +144,15 @@ def report_failure(
     instance: ServiceInstance,
     *,
     operation_id: UUID | None = None,
+    attempt: int | None = None,
     code: str = "PROVIDER_ERROR",
     at: datetime = NOW,
 ) -> UUID:
     next_operation_id = uuid4()
+    under_way = instance.facts.operation
     instance.record_failure(
         operation_id=operation_id or current_operation(instance).id,
+        attempt=attempt or (under_way.attempt if under_way else 1),
         code=code,
         message="No space left.",
         next_operation_id=next_operation_id,

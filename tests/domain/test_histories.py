@@ -219,8 +219,10 @@ class Histories(RuleBasedStateMachine):
         instance, told = self._pick(pick)
         operation_id = self._operation_id(instance, told, which, is_current=is_current)
         then = self._work(instance, "then")
+        under_way = instance.facts.operation
         instance.record_failure(
             operation_id=operation_id,
+            attempt=under_way.attempt if under_way else 1,
             code="BROKEN",
             message="It broke.",
             next_operation_id=then.id,

@@ -270,6 +270,26 @@ def test_a_delay_counts_the_attempt_and_keeps_the_deadline() -> None:
     assert (delayed.is_in_progress, delayed.deadline) == (True, DEADLINE)
 
 
+def test_a_failure_of_an_attempt_that_another_followed_ends_nothing() -> None:
+    """R42: who was given up and wakes does not know how the next one fares."""
+    instance = histories.provisioning()
+    operation = histories.current_operation(instance)
+    instance.record_delay(
+        operation_id=operation.id,
+        attempt=1,
+        code="UNREACHABLE",
+        message="Nobody answers.",
+        next_attempt_at=NOW,
+        at=NOW,
+    )
+
+    news = histories.news(instance, lambda: histories.report_failure(instance, attempt=1))
+
+    assert news == ["ServiceResultIgnored"]
+    assert histories.current_operation(instance).is_in_progress
+    assert histories.current_operation(instance).attempt == 2
+
+
 @pytest.mark.parametrize("stale", ["attempt", "operation", "ended"])
 def test_a_delay_of_an_attempt_that_is_over_changes_nothing(stale: str) -> None:
     instance = histories.provisioning()
