@@ -30,6 +30,7 @@ _PLACE = "{P}"
 _PREFIX = r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*"
 _SCHEMA_LIMIT = 65_536
 _SHOWN = 300
+_NAMING_RULES = ("additionalProperties", "required")  # their messages hold names alone
 _LOCAL_REFERENCE = re.compile(r"#/\$defs/([A-Za-z0-9_-]+)")
 
 Document = Mapping[str, Any]  # as a parser returns it; checked against a schema before use
@@ -106,7 +107,10 @@ class Catalogue:
             raise ValueError(f"{plan.name} is no plan of {offering.name}")
         validator = validator_for(plan.parameters)
         try:
-            return _problems(validator.iter_errors(dict(parameters)), start="parameters")
+            found = validator.iter_errors(dict(parameters))
+            if '"writeOnly": true' in json.dumps(plan.parameters, default=str):
+                found = (_without_values(error) for error in found)
+            return _problems(found, start="parameters")
         except (RecursionError, referencing.exceptions.Unresolvable):
             return [errors.Problem(path="parameters", message="cannot be checked by their schema")]
 
@@ -289,6 +293,13 @@ def _repeated(path: str, names: Iterable[str]) -> Iterator[errors.Problem]:
     for name, count in Counter(names).items():
         if count > 1:
             yield errors.Problem(path=path, message=f"{name} stands there {count} times")
+
+
+def _without_values(error: jsonschema.ValidationError) -> jsonschema.ValidationError:
+    """Say which rule is broken; the message would quote what was given, which may be a secret."""
+    if error.validator not in _NAMING_RULES:
+        error.message = f"does not fit the rule {error.validator}: {error.validator_value}"
+    return error
 
 
 def _problems(found: Iterable[jsonschema.ValidationError], *, start: str) -> list[errors.Problem]:

@@ -1,12 +1,14 @@
 """Use cases of service instances: what people ask of them."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
 from app import catalogue, secrets
-from app.application import choices, placement
+from app.application import choices, placement, sealed_parameters
 from app.application.admission import Admission, Place
 from app.application.permissions import Action
 from app.application.request import Request
@@ -37,6 +39,7 @@ class Services:
         self._catalogue = catalogue
         self._providers = providers
         self._vault = vault
+        self._parameters = sealed_parameters.SealedParameters(vault=vault)
         self._terms = terms
 
     async def add(
@@ -72,7 +75,7 @@ class Services:
                 owner,
                 opened,
                 service_instance_id=service_instance_id,
-                choice=choice,
+                choice=await self._sealed(choice, service_instance_id),
                 prefix=values.DEFAULT_PREFIX if prefix is None else values.prefix(prefix),
             )
 
@@ -136,27 +139,33 @@ class Services:
             Place.SERVICE, service_instance_id, request=request, action=Action.CONFIGURE_SERVICE
         )
 
-        def command(found: service_instance.ServiceInstance, at: datetime) -> None:
+        async def decide(work: UnitOfWork) -> None:
+            found = await work.service(service_instance_id)
+            require_version(found, expected_version)
             facts = found.facts
+            known = facts.next_parameters or facts.parameters
             choice = choices.choose(
                 self._catalogue,
                 offering=facts.offering,
                 plan=(facts.next_plan or facts.plan) if plan is None else plan,
-                parameters=(
-                    (facts.next_parameters or facts.parameters)
-                    if parameters is None
-                    else parameters
+                parameters=parameters
+                if parameters is not None
+                else await self._parameters.open(
+                    service_instance_id=service_instance_id, parameters=known
                 ),
+            )
+            choice = await self._sealed(
+                choice, service_instance_id, version=found.version + 1, known=known
             )
             found.configure(
                 plan=choice.plan,
                 parameters=choice.parameters,
                 operation_id=request.new_id("operation"),
-                deadline=self._deadline(at),
-                at=at,
+                deadline=self._deadline(work.now),
+                at=work.now,
             )
 
-        return await self._change(request, service_instance_id, expected_version, command)
+        return await commit(event_log=self._log, request=request, decide=decide)
 
     async def rename_prefix(
         self,
@@ -308,6 +317,25 @@ class Services:
             )
         value = credentials[self._catalogue.kinds[facts.kind].credential]
         return dict.fromkeys(facts.variable_names, value), position
+
+    async def _sealed(
+        self,
+        choice: choices.Choice,
+        service_instance_id: UUID,
+        *,
+        version: int = 1,
+        known: Mapping[str, Any] = MappingProxyType({}),
+    ) -> choices.Choice:
+        """Return the choice with references in place of secret parameters."""
+        plan = self._catalogue.plan(choice.offering, choice.plan)
+        parameters = await self._parameters.seal(
+            service_instance_id=service_instance_id,
+            version=version,
+            schema=plan.parameters if plan else {},
+            parameters=choice.parameters,
+            known=known,
+        )
+        return dataclasses.replace(choice, parameters=parameters)
 
     async def _change(
         self,

@@ -7,6 +7,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from app import application, catalogue, secrets
+from app.application import sealed_parameters
 from app.application.unit_of_work import UnitOfWork
 from app.eventlog import log
 from app.providers import contract
@@ -36,6 +37,7 @@ class ServiceTasks:
         self._catalogue = catalogue
         self._providers = providers
         self._vault = vault
+        self._parameters = sealed_parameters.SealedParameters(vault=vault)
 
     async def perform_operation(
         self, *, why: Cause, service_instance_id: UUID, operation_id: UUID, attempt: int
@@ -116,8 +118,9 @@ class ServiceTasks:
             _logger.info("credentials are not renewed: %s", refusal.message)
 
     async def forget_credentials(self, *, why: Cause, service_instance_id: UUID) -> None:  # noqa: ARG002  all tasks are called alike
-        """Destroy the sealed credentials of a removed instance."""
+        """Destroy the sealed credentials and parameters of a removed instance."""
         await self._vault.destroy_all(service_instance_id)
+        await self._parameters.forget(service_instance_id)
 
     async def clean_up(self, *, why: Cause, service_instance_id: UUID) -> None:  # noqa: ARG002  all tasks are called alike
         """Delete a resource that appeared after its instance was removed (R41)."""
@@ -207,10 +210,10 @@ class ServiceTasks:
         provider = self._provider(facts)
         match operation.kind:
             case values.OperationKind.PROVISION:
-                await provider.ensure_present(self._request(facts, service_instance_id))
+                await provider.ensure_present(await self._request(facts, service_instance_id))
                 await self._issue(provider, service_instance_id, version=1)
             case values.OperationKind.UPDATE:
-                await provider.ensure_configured(self._request(facts, service_instance_id))
+                await provider.ensure_configured(await self._request(facts, service_instance_id))
             case values.OperationKind.ROTATE:
                 await self._issue(provider, service_instance_id, version=facts.secret_version + 1)
             case values.OperationKind.REMOVE:
@@ -234,7 +237,7 @@ class ServiceTasks:
             service_instance_id=service_instance_id, version=version, credentials=credentials
         )
 
-    def _request(
+    async def _request(
         self, facts: service_facts.ServiceFacts, service_instance_id: UUID
     ) -> contract.ResourceRequest:
         offering = self._catalogue.offering(facts.offering)
@@ -253,7 +256,10 @@ class ServiceTasks:
         return contract.ResourceRequest(
             service_instance_id=service_instance_id,
             plan=plan.settings,
-            parameters=parameters if is_update else facts.parameters,
+            parameters=await self._parameters.open(
+                service_instance_id=service_instance_id,
+                parameters=parameters if is_update else facts.parameters,
+            ),
         )
 
 
