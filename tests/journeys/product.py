@@ -23,6 +23,7 @@ COMMAND = (sys.executable, "-c", "from app.cli import main; main()")
 ROOT = Path(__file__).parents[2]
 PATIENCE = 90.0  # seconds until a story gives up; a busy machine is no failure
 
+_AT_WORK = re.compile("The worker is ready")
 _ADDRESS = re.compile(r"Explore it: (http://[^/\s]+)/")
 _TICK = 0.02
 _names = itertools.count(1)
@@ -51,6 +52,7 @@ class Product:
             "SERVICEBOOK_DATA_DIRECTORY": str(directory),
             **settings,
         }
+        self.command = COMMAND
         self.url = ""
         self._log = directory / f"output-{next(_names)}"
         self._process: subprocess.Popen[bytes] | None = None
@@ -72,12 +74,19 @@ class Product:
     def output(self) -> str:
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
-    def start(self) -> None:
+    def start(self, *options: str) -> None:
         """Start and wait until it says where it is."""
+        self.url = self._started(_ADDRESS, "serve", "--port", "0", *options).group(1)
+
+    def start_worker(self) -> None:
+        """Start as a worker, which has no address."""
+        self._started(_AT_WORK, "worker")
+
+    def _started(self, announcement: re.Pattern[str], *arguments: str) -> re.Match[str]:
         seen = len(self.output)
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*COMMAND, "serve", "--port", "0"],
+                [*self.command, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -88,9 +97,9 @@ class Product:
         def said() -> re.Match[str] | None:
             assert self._process is not None
             assert self._process.poll() is None, self.output[seen:]
-            return _ADDRESS.search(self.output, seen)
+            return announcement.search(self.output, seen)
 
-        self.url = until(said, "the product is ready").group(1)
+        return until(said, "the product is ready")
 
     def kill(self) -> None:
         """End it without a warning, as a power cut does."""

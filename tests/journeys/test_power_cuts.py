@@ -2,37 +2,19 @@
 
 import random
 import threading
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import httpx
 import psycopg
 
 from app import embedded
 from tests.journeys import product as products
-from tests.journeys.client import Api, Json
+from tests.journeys.client import Api, PatientApi
 from tests.journeys.conftest import Launch
 from tests.journeys.test_deployments import read, release_by
 from tests.journeys.test_removals import resources
 
 _CUTS = 6
-
-
-class PatientApi(Api):
-    """Sends what nobody answered again, under the same key."""
-
-    def post(self, document: str, **variables: Json) -> httpx.Response:
-        def answer() -> httpx.Response | None:
-            try:
-                return super(PatientApi, self).post(document, **variables)
-            except httpx.TransportError:
-                return None
-
-        return products.until(answer, "somebody answers")
-
-    def outcome(self, mutation: str, **given: Json) -> Json:
-        return super().outcome(mutation, **{"idempotencyKey": uuid.uuid4().hex} | given)
 
 
 def live(api: Api, server: embedded.Address, path: Path) -> None:
