@@ -15,7 +15,7 @@ from app.eventlog.task import QUEUE
 _HEARTBEAT = 1.0  # seconds
 _STALLED_AFTER = 5.0  # seconds without a heartbeat
 _SWEEP = 1.0  # seconds
-_POLL = 1.0  # seconds; news of a task comes at once, this is for news that was lost
+_POLL = 0.2  # seconds; news of a task comes at once, but is lost while the queue is looked at
 _GRACE = 3.0  # seconds that running tasks get to end; after _STALLED_AFTER others take them
 _PAUSE = 1.0  # seconds until the next try to work
 
