@@ -60,7 +60,7 @@ def main() -> None:
     _print("with both services to be made", first)
     _print("with nothing to be made", again)
     own = statistics.median(lap.own for lap in first)
-    print(f"own share {own * 1000:.0f} ms, target {TARGET * 1000:.0f} ms")  # noqa: T201  the result
+    print(f"own share {own * 1000:.0f} ms, target {TARGET * 1000:.0f} ms")
     sys.exit(0 if own < TARGET else 1)
 
 
@@ -142,12 +142,12 @@ def _print(title: str, laps: list[Lap]) -> None:
         "providers to deployer": lambda lap: lap.to_deployer,
         "deployer to subscriber": lambda lap: lap.to_subscriber,
     }
-    print(f"{title} ({len(laps)} deployments)")  # noqa: T201  the table
-    print(f"  {'milliseconds':24}{'median':>8}{'p90':>8}{'worst':>8}")  # noqa: T201  as above
+    print(f"{title} ({len(laps)} deployments)")
+    print(f"  {'milliseconds':24}{'median':>8}{'p90':>8}{'worst':>8}")
     for name, of in columns.items():
         times = sorted(of(lap) * 1000 for lap in laps)
         shown = (statistics.median(times), times[int(0.9 * (len(times) - 1))], times[-1])
-        print(f"  {name:24}" + "".join(f"{each:8.0f}" for each in shown))  # noqa: T201  as above
+        print(f"  {name:24}" + "".join(f"{each:8.0f}" for each in shown))
 
 
 if __name__ == "__main__":
