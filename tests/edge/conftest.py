@@ -30,6 +30,7 @@ def served(server: embedded.Address, migrated_template: str) -> Iterator[client.
         "SERVICEBOOK_WEBSOCKET_INIT_TIMEOUT": "0.5",
         "SERVICEBOOK_TOKEN_CHECK_INTERVAL": "0.3",
         "SERVICEBOOK_ALLOWED_ORIGINS": "https://console.example",
+        "SERVICEBOOK_BETA_ENDED": "true",  # one of the random mutations leaves it
     }
     with (
         tempfile.TemporaryDirectory(prefix="servicebook-edge-") as place,
