@@ -49,6 +49,10 @@ class Api:
         answer = await self._asked("PUT", place, body=body, but=but)
         return HTTPStatus(answer.status_code)
 
+    async def post(self, *place: str) -> None:
+        """Ask for what a place stands for."""
+        await self._asked("POST", place)
+
     async def delete(self, *place: str, but: Collection[HTTPStatus] = ()) -> HTTPStatus:
         """Delete what is at a place, if something is; return the status, one of `but` included."""
         answer = await self._asked("DELETE", place, but=(HTTPStatus.NOT_FOUND, *but))

@@ -13,22 +13,30 @@ from app.providers.rabbitmq_limits import Limits
 _ALL = {"configure": ".*", "write": ".*", "read": ".*"}
 _SALT = 4  # bytes, as the server reads them
 _REPEATS = 5
+_STOPPED = "stopped"
 _MAY_BE = (HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 async def require_vhost(api: Api, name: str) -> None:
-    """Raise RESOURCE_MISSING unless the server has the virtual host."""
-    if await api.get("vhosts", name, columns="name") is None:
+    """Raise RESOURCE_MISSING unless the server has the virtual host; start it where it is down."""
+    found = await api.get("vhosts", name, columns="name,cluster_state")
+    if found is None:
         raise contract.ProviderError(
             code=contract.ProviderErrorCode.RESOURCE_MISSING,
             message=f"the server has no virtual host {name}",
             is_transient=False,
         )
+    # Two calls that make it at once, a late one and its repetition, can leave it stopped.
+    nodes = found.get("cluster_state") if isinstance(found, dict) else None
+    for node, state in nodes.items() if isinstance(nodes, dict) else ():
+        if state == _STOPPED:
+            await api.post("vhosts", name, "start", str(node))
 
 
 async def ensure_vhost(api: Api, name: str) -> None:
-    """Make the virtual host."""
+    """Make the virtual host, and start it."""
     await api.put("vhosts", name, body={"description": "made by Servicebook"})
+    await require_vhost(api, name)
 
 
 async def ensure_limits(api: Api, name: str, limits: Limits) -> None:
