@@ -38,7 +38,7 @@ class Pace:
                     started = loop.time()
                     await loop.run_in_executor(executor, parts.fold, work, number)
                     done()
-                    await asyncio.sleep(started + seconds - loop.time())
+                    await _rest(started + seconds - loop.time())
 
             await asyncio.gather(*(one_after_the_other() for _ in range(count)))
 
@@ -53,6 +53,10 @@ class Pace:
             yield executor, used
         finally:
             executor.shutdown(cancel_futures=True)
+
+
+async def _rest(seconds: float) -> None:
+    await asyncio.sleep(seconds)
 
 
 UNHURRIED = Pace()

@@ -404,7 +404,7 @@ async def test_several_processes_fold_at_a_measured_pace(
     async def pause(seconds: float) -> None:
         pauses.append(seconds)
 
-    monkeypatch.setattr(pace.asyncio, "sleep", pause)
+    monkeypatch.setattr(pace, "_rest", pause)
     unhurried = rebuild.Pace(processes=2, events_per_second=1)
 
     assert await rebuild.check(pool=pool, at_pace=unhurried, **models) == []

@@ -87,7 +87,8 @@ def marks(scene: Scene) -> list[str]:
     """Return what would give the shop away."""
     shop = scene.shop
     ids = (shop.project, shop.test, shop.live, shop.database, shop.storage, scene.deployment)
-    return ["shop", "ada", *(each.hex for each in ids), *map(str, ids)]
+    # Quoted: as letters alone they may stand in an id.
+    return ['"shop"', '"ada"', *(each.hex for each in ids), *map(str, ids)]
 
 
 def assert_nothing_of(scene: Scene, text: str, *, given: object = "") -> None:
