@@ -8,6 +8,8 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator
 
+import psycopg
+
 from app import cancellation
 from app.eventlog import connections, reading
 
@@ -63,7 +65,8 @@ class Hints:
                 async with await self._pool.open(purpose="listener") as connection:
                     await connection.execute(f"LISTEN {CHANNEL}")
                     await self._watch(connection)
-            except connections.LOST as error:
+            except psycopg.Error as error:
+                # Lost, or to a database whose restore has not come to the log yet.
                 _logger.info("the listener lost its connection: %s", error)
             # Nobody watches now: let followers look for themselves.
             self.wake()
