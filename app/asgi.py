@@ -11,6 +11,7 @@ from starlette.routing import Route, WebSocketRoute
 
 from app import answers, bootstrap, callbacks
 from app import settings as configuration
+from app.audit import serving as auditing
 from app.eventlog import command
 from app.graphiql import serving
 from app.graphql import http, limits, mutations, reading, trusted
@@ -46,6 +47,7 @@ def create(parts: bootstrap.Parts) -> Starlette:
             event_log=parts.event_log,
             application=parts.application,
             authenticate=parts.sign_in.authenticate,
+            proofs=parts.audit.proofs,
             documents=documents,
             is_introspection_open=settings.introspection,
             conduct=http.Conduct(
@@ -61,6 +63,11 @@ def create(parts: bootstrap.Parts) -> Starlette:
         routes=[
             Route("/graphql", api),
             WebSocketRoute("/graphql", api),
+            *auditing.routes(
+                authenticate=parts.sign_in.authenticate,
+                proving=parts.audit.proofs,
+                verifier_key=parts.audit.verifier_key,
+            ),
             *callbacks.routes(parts.application.receivers),
             Route("/healthz", _alive),
             Route("/readyz", ready),

@@ -29,6 +29,7 @@ from app import catalogue as catalogues
 from app import settings as configuration
 from app.access import issuer_keys, oidc, sign_in
 from app.application import choices
+from app.audit import lines, proofs, sealer, signing, witnesses
 from app.eventlog import connections, log, rebuild
 from app.providers import contract, postgres, rabbitmq, s3
 from app.work import deployment_tasks, policies, queue, service_tasks
@@ -36,10 +37,20 @@ from app.work import orders as order_parts
 from projections import offerings
 
 _LOG_CONNECTIONS = 4  # beside those of queries: the writer, loads, feeds, credentials
+_AUDIT_SECONDS = 5.0
 _OPEN_WITHIN = 10.0  # seconds
 _RECONNECT = 1.0  # seconds
 
 Progress = Callable[[str], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Audit:
+    """What makes the log checkable from outside."""
+
+    sealer: sealer.Sealer
+    proofs: proofs.Proofs
+    verifier_key: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +65,7 @@ class Parts:
     application: application.Application
     queue: procrastinate.App
     sign_in: sign_in.SignIn
+    audit: Audit
 
 
 @contextlib.asynccontextmanager
@@ -131,6 +143,7 @@ async def assembled(
             application=use_cases,
             queue=tasks,
             sign_in=await stack.enter_async_context(_sign_in(settings, pool)),
+            audit=await _audit(settings, pool),
         )
 
 
@@ -237,6 +250,22 @@ def _event_log(pool: psycopg_pool.AsyncConnectionPool[Any]) -> log.EventLog:
         projections=projections.PROJECTIONS,
         journals=projections.JOURNALS,
         policies=policies.tasks_for,
+    )
+
+
+async def _audit(
+    settings: configuration.Settings, pool: psycopg_pool.AsyncConnectionPool[Any]
+) -> Audit:
+    key = signing.open_key(settings.audit_key_file)
+    ledger = connections.Connections(pool=pool, seconds=_AUDIT_SECONDS)
+    signer = signing.Signer(origin=lines.origin(await ledger.run(sealer.log_id)), key=key)
+    told = [witnesses.file_witness(settings.audit_checkpoints_file)]
+    if settings.audit_webhook is not None:
+        told.append(witnesses.webhook_witness(settings.audit_webhook))
+    return Audit(
+        sealer=sealer.Sealer(pool=ledger, key=key, told=witnesses.Witnesses(told)),
+        proofs=proofs.Proofs(pool=ledger),
+        verifier_key=signer.verifier_key,
     )
 
 

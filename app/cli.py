@@ -23,6 +23,8 @@ from app import (
     token_commands,
 )
 from app import settings as configuration
+from app.audit import commands as auditing
+from app.audit import signing
 from app.eventlog import rebuild as rebuilding
 from app.graphql import trusted
 from app.work import overview
@@ -37,6 +39,7 @@ _ANTICIPATED = (
     migrations.MigrationError,
     object_storage.ObjectStorageError,
     processes.PortTakenError,
+    signing.SigningKeyError,
     trusted.ManifestError,
 )
 
@@ -53,6 +56,10 @@ class _Commands(click.Group):
 @click.version_option(package_name="servicebook")
 def main() -> None:
     """Keep the services of applications: provision, attach, deploy, remove."""
+
+
+main.add_command(auditing.audit)
+main.add_command(auditing.events)
 
 
 @main.command()

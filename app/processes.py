@@ -76,13 +76,15 @@ async def _serve(
             ),
             streams=application.state.streams,
         )
-        helper = asyncio.create_task(_run_worker(parts)) if has_worker else None
+        helpers = [asyncio.create_task(parts.audit.sealer.run())]
+        if has_worker:
+            helpers.append(asyncio.create_task(_run_worker(parts)))
         try:
             with _stopped_by_signals(server):
                 say(await _invitation(parts, listener))
                 await server.serve(sockets=[listener])
         finally:
-            if helper is not None:
+            for helper in helpers:
                 await _stopped(helper)
 
 
@@ -135,6 +137,7 @@ def _stopped_by_signals(server: uvicorn.Server) -> Iterator[None]:
 
 async def _work(*, assembled: _Assembled, say: Say) -> None:
     async with assembled as parts:
+        sealer = asyncio.create_task(parts.audit.sealer.run())
         helper = asyncio.create_task(_run_worker(parts))
         loop = asyncio.get_running_loop()
         for sign in (signal.SIGINT, signal.SIGTERM):
@@ -142,6 +145,7 @@ async def _work(*, assembled: _Assembled, say: Say) -> None:
         say("The worker is ready")
         with contextlib.suppress(asyncio.CancelledError):
             await helper
+        await _stopped(sealer)
 
 
 async def _run_worker(parts: bootstrap.Parts) -> None:

@@ -108,6 +108,27 @@ class Settings:
             " Without it, keyring.json in the data directory.",
         ),
     )
+    audit_key: Path | None = field(
+        default=None,
+        metadata=_about(
+            "File with the key that signs the log's checkpoints, made on the first run; all"
+            " processes need the same. Without it, audit_key.pem in the data directory.",
+        ),
+    )
+    audit_checkpoints: Path | None = field(
+        default=None,
+        metadata=_about(
+            "File that signed checkpoints are appended to; best on another machine's disk."
+            " Without it, checkpoints in the data directory.",
+        ),
+    )
+    audit_webhook: _Url | None = field(
+        default=None,
+        metadata=_about(
+            "Where signed checkpoints are posted to, so that others can tell if the log was changed"
+            " later."
+        ),
+    )
     postgres_provider_dsn: str | None = field(
         default=None,
         metadata=_about(
@@ -355,6 +376,16 @@ class Settings:
     def keyring_file(self) -> Path:
         """The keys that seal credentials."""
         return self.keyring or self.data_directory / "keyring.json"
+
+    @property
+    def audit_key_file(self) -> Path:
+        """The key that signs checkpoints."""
+        return self.audit_key or self.data_directory / "audit_key.pem"
+
+    @property
+    def audit_checkpoints_file(self) -> Path:
+        """Where checkpoints are appended."""
+        return self.audit_checkpoints or self.data_directory / "checkpoints"
 
     @property
     def token_file(self) -> Path:

@@ -7,6 +7,7 @@ import strawberry
 
 from app import application
 from app.access import caller
+from app.audit import proofs
 from app.eventlog import log
 from app.graphql import costs, reading
 
@@ -22,6 +23,7 @@ class Context:
     reader: reading.Reader
     event_log: log.EventLog
     application: application.Application
+    proofs: proofs.Proofs
     is_introspection_open: bool = True
     connection_params: Mapping[str, object] | None = None
     """What a WebSocket client sent first."""

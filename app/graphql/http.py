@@ -24,6 +24,7 @@ from strawberry.types.execution import PreExecutionError
 from strawberry.types.graphql import OperationType
 
 from app.access import caller
+from app.audit import proofs
 from app.eventlog import command, log
 from app.graphiql import serving
 from app.graphql import (
@@ -68,6 +69,7 @@ class Parts:
     event_log: log.EventLog
     application: Any  # the use cases; only mutations look inside
     authenticate: context.Authenticate
+    proofs: proofs.Proofs
     documents: trusted.Documents
     is_introspection_open: bool
     conduct: Conduct = dataclasses.field(default_factory=Conduct)
@@ -189,6 +191,7 @@ class GraphQLApp(asgi.GraphQL[context.Context, None]):
             reader=self._parts.reader,
             event_log=self._parts.event_log,
             application=self._parts.application,
+            proofs=self._parts.proofs,
             is_introspection_open=self._parts.is_introspection_open,
             purses=self._purses,
             address=request.client.host if request.client else "",

@@ -36,11 +36,14 @@ export default [
         suffixes: ['Success', 'Refusal', 'Connection', 'Edge'],
         // Neither are these: parts of a thing, found through it. Whatever else has no id is a mistake.
         types: [
+          'AuditCheckpoint',
+          'ConsistencyProof',
           'DeployerSettings',
           'DeploymentError',
           'DeploymentPlan',
           'DeploymentRole',
           'DeploymentStepTaken',
+          'InclusionProof',
           'InputProblem',
           'LifecycleEntry',
           'Member',

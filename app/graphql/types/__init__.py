@@ -10,6 +10,7 @@ environments        environments, revisions, deployers
 deployments         deployments and their plans
 service_instances   service instances, what is under way, what happened
 audit               the log, event by event
+proofs              what makes the log checkable: checkpoints and proofs
 viewer              who asks
 api_tokens          API tokens, for operators and auditors
 refusals            why a command was refused

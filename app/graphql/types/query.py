@@ -4,7 +4,7 @@ import strawberry
 
 from app.graphql import context, identifiers, source
 from app.graphql.compiler import moments, nodes, sources
-from app.graphql.types import audit, filters, orders, scalars
+from app.graphql.types import audit, filters, orders, proofs, scalars
 from app.graphql.types.api_tokens import ApiToken
 from app.graphql.types.catalogue import Offering
 from app.graphql.types.deployments import Deployment
@@ -179,4 +179,18 @@ class Query:
         is_two_way=False,
         description="Everything that happened in projects that the caller sees, oldest first;"
         " operators and auditors see the rest too. The cursor is the position.",
+    )
+    audit_checkpoint: proofs.AuditCheckpoint | None = strawberry.field(
+        resolver=proofs.checkpoint,
+        description="A signed state of the log: the newest one, or that of a size; null if there"
+        " is none.",
+    )
+    inclusion_proof: proofs.InclusionProof | None = strawberry.field(
+        resolver=proofs.inclusion,
+        description="The proof that an event is in the log; null if no checkpoint covers it yet.",
+    )
+    consistency_proof: proofs.ConsistencyProof | None = strawberry.field(
+        resolver=proofs.consistency,
+        description="The proof that the log only grew between two checkpoints; null if there are"
+        " none of these sizes.",
     )

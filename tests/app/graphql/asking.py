@@ -72,6 +72,7 @@ class Api:
             reader=self.reader,
             event_log=self.parts.event_log,
             application=self.parts.application,
+            proofs=self.parts.audit.proofs,
         )
 
     async def execute(self, statement: str, values: Sequence[object] = ()) -> None:

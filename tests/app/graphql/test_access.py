@@ -6,10 +6,12 @@ import uuid
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
 from strawberry.types import ExecutionResult
 
 from app.access import caller
 from app.application import request, tokens
+from app.audit import sealer
 from app.graphql import identifiers
 from domain import values
 from tests.app.graphql import everything
@@ -69,6 +71,9 @@ QUERIES = {
     "orphans": MEMBERS,
     "auditEvents": MEMBERS,
     "tokens": PLATFORM,
+    "auditCheckpoint": SIGNED_IN,
+    "inclusionProof": SIGNED_IN,
+    "consistencyProof": SIGNED_IN,
 }
 SUBSCRIPTIONS = {
     "serviceInstanceChanges": MEMBERS,
@@ -117,6 +122,8 @@ class Scene:
     deployment: uuid.UUID
     token: uuid.UUID
     removed: uuid.UUID
+    sealed: int
+    """How many events a checkpoint covers."""
 
 
 @pytest.fixture
@@ -142,7 +149,16 @@ async def scene(api: Api, shop: Shop) -> Scene:
     await api.execute(
         "UPDATE read.service_instances SET removal_requested = true WHERE id = %s", [removed]
     )
-    return Scene(shop=shop, deployment=running, token=token, removed=removed)
+    return Scene(
+        shop=shop, deployment=running, token=token, removed=removed, sealed=await sealed(api)
+    )
+
+
+async def sealed(api: Api) -> int:
+    """Sign the log as it is; return its size."""
+    async with api.parts.pool.connection() as connection:
+        made = await sealer.Seal.load(connection, key=ed25519.Ed25519PrivateKey.generate())
+        return await made.extend()
 
 
 async def external(api: Api, shop: Shop) -> uuid.UUID:
@@ -331,6 +347,8 @@ def arguments(scene: Scene) -> dict[str, str]:
         "environment": f'(by: {{id: "{environment}"}})',
         "serviceInstance": f'(id: "{service}")',
         "deployment": f'(id: "{deployment}")',
+        "inclusionProof": '(position: "1")',
+        "consistencyProof": f'(earlier: "{scene.sealed}")',
     }
 
 

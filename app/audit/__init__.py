@@ -1,0 +1,15 @@
+"""The log for outsiders: what they can trust without trusting us.
+
+lines         an event as a line of text, a CloudEvent; its bytes are a leaf of the tree
+tree          the Merkle tree of RFC 9162: which nodes an event adds, which ones a proof is made of
+signing       the key of the log, and checkpoints as signed notes (C2SP)
+sealer        the one that lets the tree grow after the log, and signs how far it came
+witnesses     where checkpoints go, so that copies lie outside the database owner's reach
+proofs        inclusion and consistency proofs, from the stored nodes
+serving       the addresses below /audit
+verification  checks an exported log offline; shares no code with all of the above
+
+A leaf is the hash of the very line that an export holds: who keeps the lines as they came needs
+SHA-256 and nothing else to check them. Each event is covered within a second, or a thousand
+events, of its commit; the commit itself waits for nothing.
+"""
