@@ -12,6 +12,7 @@ from starlette.routing import Route, WebSocketRoute
 from app import answers, bootstrap, callbacks
 from app import settings as configuration
 from app.audit import serving as auditing
+from app.audit import streaming
 from app.eventlog import command
 from app.graphiql import serving
 from app.graphql import http, limits, mutations, reading, trusted
@@ -63,11 +64,16 @@ def create(parts: bootstrap.Parts) -> Starlette:
         routes=[
             Route("/graphql", api),
             WebSocketRoute("/graphql", api),
-            *auditing.routes(
+            *auditing.Outside(
                 authenticate=parts.sign_in.authenticate,
-                proving=parts.audit.proofs,
+                proofs=parts.audit.proofs,
+                stream=streaming.Stream(
+                    feed=parts.audit.feed,
+                    log_id=parts.audit.log_id,
+                    streams=api.streams,
+                ),
                 verifier_key=parts.audit.verifier_key,
-            ),
+            ).routes(),
             *callbacks.routes(parts.application.receivers),
             Route("/healthz", _alive),
             Route("/readyz", ready),

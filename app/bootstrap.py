@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from datetime import timedelta
 from typing import Any
@@ -29,7 +30,7 @@ from app import catalogue as catalogues
 from app import settings as configuration
 from app.access import issuer_keys, oidc, sign_in
 from app.application import choices
-from app.audit import lines, proofs, sealer, signing, witnesses
+from app.audit import feed, lines, proofs, sealer, signing, witnesses
 from app.eventlog import connections, log, rebuild
 from app.providers import contract, postgres, rabbitmq, s3
 from app.work import deployment_tasks, policies, queue, service_tasks
@@ -50,6 +51,8 @@ class Audit:
 
     sealer: sealer.Sealer
     proofs: proofs.Proofs
+    feed: feed.Feed
+    log_id: uuid.UUID
     verifier_key: str
 
 
@@ -143,7 +146,7 @@ async def assembled(
             application=use_cases,
             queue=tasks,
             sign_in=await stack.enter_async_context(_sign_in(settings, pool)),
-            audit=await _audit(settings, pool),
+            audit=await _audit(settings, pool, event_log),
         )
 
 
@@ -254,17 +257,22 @@ def _event_log(pool: psycopg_pool.AsyncConnectionPool[Any]) -> log.EventLog:
 
 
 async def _audit(
-    settings: configuration.Settings, pool: psycopg_pool.AsyncConnectionPool[Any]
+    settings: configuration.Settings,
+    pool: psycopg_pool.AsyncConnectionPool[Any],
+    event_log: log.EventLog,
 ) -> Audit:
     key = signing.open_key(settings.audit_key_file)
     ledger = connections.Connections(pool=pool, seconds=_AUDIT_SECONDS)
-    signer = signing.Signer(origin=lines.origin(await ledger.run(sealer.log_id)), key=key)
+    log_id = await ledger.run(sealer.log_id)
+    signer = signing.Signer(origin=lines.origin(log_id), key=key)
     told = [witnesses.file_witness(settings.audit_checkpoints_file)]
     if settings.audit_webhook is not None:
         told.append(witnesses.webhook_witness(settings.audit_webhook))
     return Audit(
         sealer=sealer.Sealer(pool=ledger, key=key, told=witnesses.Witnesses(told)),
         proofs=proofs.Proofs(pool=ledger),
+        feed=feed.Feed(pool=ledger, hints=event_log.hints),
+        log_id=log_id,
         verifier_key=signer.verifier_key,
     )
 

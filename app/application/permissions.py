@@ -132,6 +132,9 @@ def scope_of(caller: Caller | None) -> Scope:
     return Scope(sees_all=_sees_all(caller), subject=caller.subject, only_in=projects or None)
 
 
+BETA_NEEDED = "Service management is in Beta. Sign up with `joinBeta` first."
+
+
 def needs_beta_to_read(caller: Caller) -> bool:
     """Tell whether services are shown with the Beta only (R1); auditors read without it."""
     return Role.AUDITOR not in caller.roles

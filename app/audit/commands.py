@@ -4,20 +4,33 @@ import asyncio
 import contextlib
 import gzip
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO, TypeAlias, cast
+from typing import Any, BinaryIO, TypeAlias, cast
 
 import click
 import psycopg
+import psycopg_pool
 
 from app import database, migrations
 from app import settings as configuration
-from app.audit import exporting, lines, sealer, signing
+from app.audit import asked, exporting, feed, lines, sealer, signing
 from app.audit.verification import exports, notes
-from app.eventlog import connections
+from app.eventlog import connections, epochs, hints
 
 _GZIP = b"\x1f\x8b"
+_SECONDS = 60.0  # for one statement
+_FILTERS = {
+    "after": "Begin after this position.",
+    "event": "Of this name; more than one may be given.",
+    "subject": "About this project, environment, service instance or deployment.",
+    "project": "About this project or anything in it.",
+    "environment": "About this environment or anything in it.",
+    "actor": "Caused by this person or process.",
+    "correlation-id": "That belong together under this id.",
+    "recorded-from": "Recorded at this time or later.",
+    "recorded-before": "Recorded before this time.",
+}
 _Read: TypeAlias = Callable[[connections.Connection], AsyncIterator[exporting.Chunk]]
 
 
@@ -31,17 +44,28 @@ def events() -> None:
     """Take the log elsewhere."""
 
 
+def _filtered(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that choose events, as the parameters of /audit/events do."""
+    for name, meaning in reversed(_FILTERS.items()):
+        command = click.option(f"--{name}", multiple=name == "event", help=meaning)(command)
+    return command
+
+
 @events.command()
-@click.option("--after", type=click.IntRange(0), default=0, help="Begin after this position.")
-def export(after: int) -> None:
+@click.option("--until", help="End with this position.")
+@_filtered
+def export(until: str | None, **given: str | tuple[str, ...] | None) -> None:
     """Write the log to standard output, an event a line, each a CloudEvent in JSON."""
+    wanted = _asked(given | {"until": until})
+    asyncio.run(_export(wanted, is_followed=False))
 
-    async def read(connection: connections.Connection) -> AsyncIterator[exporting.Chunk]:
-        until = await exporting.head(connection)
-        async for chunk in exporting.events(connection, after=after, until=until):
-            yield chunk
 
-    asyncio.run(_write(read))
+@events.command()
+@_filtered
+def follow(**given: str | tuple[str, ...] | None) -> None:
+    """Do likewise, and stay for what comes, until Ctrl-C."""
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_export(_asked(given), is_followed=True))
 
 
 @audit.command()
@@ -113,6 +137,62 @@ def _tell(report: exports.Report) -> None:
         f"{report.confirmed} events are as they were signed"
         + (f"; no checkpoint covers the {rest} after them" if rest else "")
     )
+
+
+def _asked(given: Mapping[str, str | tuple[str, ...] | None]) -> asked.Asked:
+    pairs = []
+    for name, value in given.items():
+        first, *others = name.split("_")
+        parameter = first + "".join(map(str.capitalize, others))
+        values = value if isinstance(value, tuple) else (value,)
+        pairs += [(parameter, each) for each in values if each is not None]
+    try:
+        return asked.read(pairs)
+    except asked.BadRequestError as error:
+        raise click.ClickException(str(error)) from error
+
+
+async def _export(wanted: asked.Asked, *, is_followed: bool) -> None:
+    condition, values = wanted.selection.conditions()
+    lines_ = exporting.Export(condition=condition, values=values)
+    async with _pooled() as pool:
+        source, after = feed.Feed(pool=pool, hints=hints.Hints(pool=pool)), wanted.after or 0
+        try:
+            head = await source.start(after=wanted.after)
+        except epochs.LogDivergedError as error:
+            raise click.ClickException(str(error)) from error
+        until = head if wanted.until is None else min(head, wanted.until)
+        with _progress(until - after, is_hidden=is_followed) as bar:
+            chunks = (
+                source.follow(lines_, after=after)
+                if is_followed
+                else source.read(lines_, after=after, until=until)
+            )
+            async with contextlib.aclosing(chunks):
+                async for chunk in chunks:
+                    sys.stdout.buffer.write(chunk.text)
+                    sys.stdout.buffer.flush()
+                    bar.update(chunk.position - after - bar.pos)
+
+
+def _progress(length: int, *, is_hidden: bool) -> Any:  # noqa: ANN401  click does not name its type
+    """Return a bar on standard error, which shows itself on a terminal alone."""
+    return click.progressbar(
+        length=max(length, 0),
+        label="Events",
+        file=sys.stderr,
+        hidden=is_hidden or not sys.stderr.isatty(),
+    )
+
+
+@contextlib.asynccontextmanager
+async def _pooled() -> AsyncIterator[connections.Connections]:
+    with database.available(settings=configuration.load(), progress=_say) as found:
+        await migrations.migrate(conninfo=found.ledger_dsn)
+        async with psycopg_pool.AsyncConnectionPool(
+            found.ledger_dsn, min_size=1, max_size=2, kwargs={"autocommit": True}, open=False
+        ) as pool:
+            yield connections.Connections(pool=pool, seconds=_SECONDS)
 
 
 async def _write(read: _Read) -> None:

@@ -1,7 +1,9 @@
 """The log as lines, many at a time: the database writes them, and we pass its bytes on."""
 
 import dataclasses
-from collections.abc import AsyncIterator
+import enum
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
 from psycopg import sql
 
@@ -11,17 +13,18 @@ from app.eventlog import connections
 _BATCH = 2000  # events, about a megabyte
 
 _HEAD = "SELECT position FROM ledger.head"
-_LINES = sql.SQL("""
-    SELECT max(position), convert_to(string_agg(line, E'\\n' ORDER BY position) || E'\\n', 'UTF8')
+_LINES = """
+    SELECT max(position), count(*), convert_to(string_agg({frame}, '' ORDER BY position), 'UTF8')
     FROM (
-        SELECT e.position, {line} AS line FROM ledger.events AS e CROSS JOIN audit.log AS log
-        WHERE e.position > %(after)s AND e.position <= %(until)s
+        SELECT e.position, {place} AS place, {line} AS line
+        FROM ledger.events AS e CROSS JOIN audit.log AS log
+        WHERE e.position > %(after)s AND e.position <= %(until)s AND {condition}
         ORDER BY e.position LIMIT %(limit)s
     ) AS lines
-""").format(line=sql.SQL(lines.LINE))
+"""
 _HASHES = sql.SQL("""
-    SELECT max(place) + 1, convert_to(string_agg(encode(hash, 'hex'), E'\\n' ORDER BY place)
-        || E'\\n', 'UTF8')
+    SELECT max(place) + 1, count(*), convert_to(string_agg(encode(hash, 'hex') || E'\\n', ''
+        ORDER BY place), 'UTF8')
     FROM (
         SELECT place, hash FROM audit.nodes WHERE level = 0 AND place >= %(after)s
         ORDER BY place LIMIT %(limit)s
@@ -29,12 +32,46 @@ _HASHES = sql.SQL("""
 """)
 
 
+class Framing(enum.Enum):
+    """What is around each line."""
+
+    LINES = "line || E'\\n'"
+    """Lines of JSON."""
+    EVENTS = "'id: ' || place || E'\\ndata: ' || line || E'\\n\\n'"
+    """Server-Sent Events."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Chunk:
-    """Some lines, and the last position among them."""
+    """Some lines, and up to which position there are no others."""
 
     position: int
     text: bytes
+
+
+class Export:
+    """Events that fulfil a condition on the rows `e` of ledger.events, framed."""
+
+    def __init__(
+        self,
+        *,
+        framing: Framing = Framing.LINES,
+        condition: sql.Composable = sql.SQL("true"),  # noqa: B008  it is never changed
+        values: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._statement = sql.SQL(_LINES).format(
+            frame=sql.SQL(framing.value),
+            place=sql.SQL(lines.PLACE),
+            line=sql.SQL(lines.LINE),
+            condition=condition,
+        )
+        self._values = dict(values or {})
+
+    async def chunk(self, connection: connections.Connection, *, after: int, until: int) -> Chunk:
+        """Return the next events after a position; the chunk ends at `until` if these are all."""
+        values = self._values | {"after": after, "until": until, "limit": _BATCH}
+        position, count, text = await _row(connection, self._statement, values)
+        return Chunk(position if count == _BATCH else until, text or b"")
 
 
 async def head(connection: connections.Connection) -> int:
@@ -43,28 +80,24 @@ async def head(connection: connections.Connection) -> int:
     return int(position)
 
 
-async def events(
-    connection: connections.Connection, *, after: int, until: int
-) -> AsyncIterator[Chunk]:
-    """Yield the events after a position, up to another one."""
-    while chunk := await _chunk(connection, _LINES, after=after, until=until):
-        yield chunk
-        after = chunk.position
-
-
 async def leaf_hashes(connection: connections.Connection) -> AsyncIterator[Chunk]:
     """Yield the leaf hashes as far as the tree goes, as hexadecimal lines."""
     after = 0
-    while chunk := await _chunk(connection, _HASHES, after=after, until=0):
-        yield chunk
-        after = chunk.position
+    while True:
+        values = {"after": after, "limit": _BATCH}
+        position, _, text = await _row(connection, _HASHES, values)
+        if position is None:
+            return
+        yield Chunk(position, text)
+        after = position
 
 
-async def _chunk(
-    connection: connections.Connection, statement: sql.SQL | sql.Composed, *, after: int, until: int
-) -> Chunk | None:
-    values = {"after": after, "until": until, "limit": _BATCH}
+async def _row(
+    connection: connections.Connection,
+    statement: sql.SQL | sql.Composed,
+    values: Mapping[str, Any],
+) -> tuple[Any, ...]:
     async with connection.cursor(binary=True) as cursor:
         await cursor.execute(statement, values)
-        row = await cursor.fetchone()
-    return None if row is None or row[0] is None else Chunk(row[0], row[1])
+        [row] = await cursor.fetchall()
+    return tuple(row)

@@ -1,6 +1,7 @@
-"""The addresses below /audit: the key of the log, checkpoints and proofs."""
+"""The addresses below /audit: the events, the key of the log, checkpoints and proofs."""
 
 import base64
+import dataclasses
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -9,74 +10,103 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from app.access import caller
-from app.audit import proofs
-from app.eventlog import command
+from app.application import permissions
+from app.audit import asked, proofs, streaming
+from app.eventlog import command, epochs
 
 Authenticate = Callable[[str], Awaitable[caller.Caller | None]]
 """Returns whoever a token speaks for."""
 
 _BEARER = "bearer "
-_LARGEST = 2**63 - 1
+_Answer = Callable[[Request, caller.Caller], Awaitable[Response]]
 
 
-class _RefusedError(Exception):
-    """A request that gets an error instead of an answer."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
+class _UnauthenticatedError(Exception):
+    """Nobody has signed in."""
 
 
-def routes(
-    *, authenticate: Authenticate, proving: proofs.Proofs, verifier_key: str
-) -> Sequence[Route]:
-    """Return what answers there; each answer needs a token."""
+@dataclasses.dataclass(frozen=True)
+class Outside:
+    """What answers below /audit; each answer needs a token."""
 
-    async def key(_request: Request) -> Response:
-        return PlainTextResponse(verifier_key + "\n")
+    authenticate: Authenticate
+    proofs: proofs.Proofs
+    stream: streaming.Stream
+    verifier_key: str
 
-    async def checkpoint(request: Request) -> Response:
-        size = _number(request, "size")
-        return PlainTextResponse((await proving.checkpoint(size=size)).note)
+    def routes(self) -> Sequence[Route]:
+        """Return the routes."""
+        return [
+            self._route("/audit/events", self._events),
+            self._route("/audit/key", self._key),
+            self._route("/audit/checkpoint", self._checkpoint),
+            self._route("/audit/proofs/inclusion", self._inclusion),
+            self._route("/audit/proofs/consistency", self._consistency),
+        ]
 
-    async def inclusion(request: Request) -> Response:
-        position, size = _number(request, "position"), _number(request, "size")
-        if position is None:
-            raise _bad("position is missing: which event?")
-        proof = await proving.inclusion(position=position, size=size)
-        return JSONResponse(inclusion_json(proof))
-
-    async def consistency(request: Request) -> Response:
-        earlier, size = _number(request, "from"), _number(request, "to")
-        if earlier is None:
-            raise _bad("from is missing: which earlier size?")
-        proof = await proving.consistency(earlier=earlier, size=size)
-        return JSONResponse(consistency_json(proof))
-
-    def route(path: str, answer: Callable[[Request], Awaitable[Response]]) -> Route:
+    def _route(self, path: str, answer: _Answer) -> Route:
         async def guarded(request: Request) -> Response:
             try:
-                await _authorised(request, authenticate)
-                return await answer(request)
-            except _RefusedError as error:
-                return refusal(error.status, error.code, str(error))
+                return await answer(request, await self._caller(request))
+            except _UnauthenticatedError:
+                return refusal(401, "UNAUTHENTICATED", "A valid token is needed.")
+            except asked.BadRequestError as error:
+                return refusal(400, "BAD_USER_INPUT", str(error))
+            except epochs.LogDivergedError as error:
+                common = error.last_common
+                known = {} if common is None else {"lastCommonPosition": common}
+                return refusal(409, error.code, str(error), **known)
             except proofs.NotCoveredError as error:
                 return refusal(404, "NOT_COVERED", str(error))
             except command.LogUnavailableError as error:
                 return refusal(503, error.code, error.message)
 
-        return Route(path, guarded)
+        return Route(path, guarded, methods=["GET"])
 
-    return [
-        route("/audit/key", key),
-        route("/audit/checkpoint", checkpoint),
-        route("/audit/proofs/inclusion", inclusion),
-        route("/audit/proofs/consistency", consistency),
-    ]
+    async def _caller(self, request: Request) -> caller.Caller:
+        """Return who asks."""
+        token = _token(request)
+        who = await self.authenticate(token) if token else None
+        if who is None:
+            raise _UnauthenticatedError
+        return who
+
+    async def _events(self, request: Request, who: caller.Caller) -> Response:
+        if not who.is_in_beta and permissions.needs_beta_to_read(who):
+            reason = "FEATURE_NOT_ENABLED"
+            return refusal(403, "FORBIDDEN", permissions.BETA_NEEDED, reason=reason)
+        return await self.stream.answer(request, who, token=_token(request))
+
+    async def _key(self, _request: Request, _who: caller.Caller) -> Response:
+        return PlainTextResponse(self.verifier_key + "\n")
+
+    async def _checkpoint(self, request: Request, _who: caller.Caller) -> Response:
+        found = await self.proofs.checkpoint(size=_number(request, "size"))
+        return PlainTextResponse(found.note)
+
+    async def _inclusion(self, request: Request, _who: caller.Caller) -> Response:
+        position, size = _number(request, "position"), _number(request, "size")
+        if position is None:
+            raise asked.BadRequestError("position is missing: which event?")
+        proof = await self.proofs.inclusion(position=position, size=size)
+        return JSONResponse(_inclusion_json(proof))
+
+    async def _consistency(self, request: Request, _who: caller.Caller) -> Response:
+        earlier, size = _number(request, "from"), _number(request, "to")
+        if earlier is None:
+            raise asked.BadRequestError("from is missing: which earlier size?")
+        proof = await self.proofs.consistency(earlier=earlier, size=size)
+        return JSONResponse(_consistency_json(proof))
 
 
-def inclusion_json(proof: proofs.Inclusion) -> dict[str, Any]:
+def refusal(status: int, code: str, message: str, **more: str) -> Response:
+    """Return an error in the shape that all errors have."""
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None  # noqa: PLR2004  as HTTP has it
+    error = {"message": message, "extensions": {"code": code, **more}}
+    return JSONResponse({"errors": [error]}, status_code=status, headers=headers)
+
+
+def _inclusion_json(proof: proofs.Inclusion) -> dict[str, Any]:
     """Return the proof as clients get it; hashes are base64, as in the checkpoint."""
     return {
         "position": str(proof.position),
@@ -87,8 +117,7 @@ def inclusion_json(proof: proofs.Inclusion) -> dict[str, Any]:
     }
 
 
-def consistency_json(proof: proofs.Consistency) -> dict[str, Any]:
-    """Return the proof as clients get it."""
+def _consistency_json(proof: proofs.Consistency) -> dict[str, Any]:
     return {
         "from": str(proof.earlier.size),
         "to": str(proof.checkpoint.size),
@@ -98,35 +127,13 @@ def consistency_json(proof: proofs.Consistency) -> dict[str, Any]:
     }
 
 
-def refusal(status: int, code: str, message: str) -> Response:
-    """Return an error in the shape that all errors have."""
-    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None  # noqa: PLR2004  as HTTP has it
-    error = {"message": message, "extensions": {"code": code}}
-    return JSONResponse({"errors": [error]}, status_code=status, headers=headers)
-
-
-async def _authorised(request: Request, authenticate: Authenticate) -> caller.Caller:
-    """Return who asks. Raises a refusal when nobody has signed in."""
+def _token(request: Request) -> str:
     header = request.headers.get("authorization", "")
-    who = None
-    if header.lower().startswith(_BEARER):
-        who = await authenticate(header[len(_BEARER) :].strip())
-    if who is None:
-        raise _RefusedError(401, "UNAUTHENTICATED", "A valid token is needed.")
-    return who
+    return header[len(_BEARER) :].strip() if header.lower().startswith(_BEARER) else ""
 
 
 def _number(request: Request, name: str) -> int | None:
-    text = request.query_params.get(name)
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= _LARGEST):  # noqa: PLR2004  more digits than a position has
-        raise _bad(f"{name} must be a whole number.")
-    return int(text)
-
-
-def _bad(message: str) -> _RefusedError:
-    return _RefusedError(400, "BAD_USER_INPUT", message)
+    return asked.position(request.query_params.get(name), name=name)
 
 
 def _text(data: bytes) -> str:

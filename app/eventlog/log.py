@@ -97,6 +97,11 @@ class EventLog:
         await self._hints.stop()
         await self._writer.aclose()
 
+    @property
+    def hints(self) -> hints.Hints:
+        """What tells that the log may have grown."""
+        return self._hints
+
     async def append(
         self, *, command: commands.Command, events: Sequence[events.Event]
     ) -> commands.Receipt:

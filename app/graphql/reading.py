@@ -72,7 +72,7 @@ class Reader:
                 *(caller.subject, caller.token_id),
             )
             raise graphql.GraphQLError(
-                "Service management is in Beta. Sign up with `joinBeta` first.",
+                permissions.BETA_NEEDED,
                 extensions={"code": "FORBIDDEN", "reason": "FEATURE_NOT_ENABLED"},
             )
 

@@ -12,6 +12,7 @@ from typing import LiteralString
 
 from psycopg import sql
 
+from app.access import caller
 from app.application import permissions
 from app.graphql.compiler import binding
 from app.graphql.compiler.compiling import Compiler
@@ -50,14 +51,35 @@ def visible(*, table: str, there: sql.Composable, compiler: Compiler) -> sql.Com
     """Return the condition on the rows `there` of a table."""
     if compiler.ask(lambda bound: _scope(bound).sees_all) is True:
         return sql.SQL("true")
-    mine = sql.SQL(_MINE).format(
+    return _condition(
+        table,
+        there,
         subject=compiler.parameter(lambda bound: _scope(bound).subject),
         only_in=compiler.parameter(lambda bound: _listed(_scope(bound).only_in)),
         granted=compiler.parameter(lambda bound: _listed(_scope(bound).granted)),
     )
-    return sql.SQL(_CONDITIONS[table]).format(
-        there=there, mine=mine, things=sql.SQL(_THINGS).format(mine=mine)
-    )
+
+
+def visible_to(
+    who: caller.Caller, *, table: str, there: sql.Composable
+) -> tuple[sql.Composable, dict[str, object]]:
+    """Return the same for one caller, in a statement of its own, with the values it holds."""
+    scope = permissions.scope_of(who)
+    if scope.sees_all:
+        return sql.SQL("true"), {}
+    values: dict[str, object] = {
+        "scope_subject": scope.subject,
+        "scope_only_in": _listed(scope.only_in),
+        "scope_granted": _listed(scope.granted),
+    }
+    subject, only_in, granted = map(sql.Placeholder, values)
+    return _condition(table, there, subject=subject, only_in=only_in, granted=granted), values
+
+
+def _condition(table: str, there: sql.Composable, **scope: sql.Composable) -> sql.Composable:
+    mine = sql.SQL(_MINE).format(**scope)
+    things = sql.SQL(_THINGS).format(mine=mine)
+    return sql.SQL(_CONDITIONS[table]).format(there=there, mine=mine, things=things)
 
 
 def _scope(bound: binding.Binding) -> permissions.Scope:

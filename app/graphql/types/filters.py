@@ -6,9 +6,11 @@ from uuid import UUID
 
 import strawberry
 
+from app.audit import selecting
+from app.eventlog import epochs
 from app.graphql import identifiers, source
 from app.graphql.compiler.filtering import Filter
-from app.graphql.types import enums, orders
+from app.graphql.types import enums, orders, scalars
 
 
 def _id(type_name: str) -> Callable[[str], UUID | None]:
@@ -33,6 +35,10 @@ def _any_uuid(text: str) -> UUID | None:
 def _subject(text: str) -> UUID | None:
     found = identifiers.parsed(text)
     return found[1] if found else None
+
+
+def _text(place: epochs.Place) -> str:
+    return place.text
 
 
 @strawberry.input(description="Which service instances: those that fulfil everything given.")
@@ -90,28 +96,40 @@ class AuditEventFilter:
     project: strawberry.ID | None = strawberry.field(
         default=strawberry.UNSET, description="About this project or anything in it."
     )
+    environment: strawberry.ID | None = strawberry.field(
+        default=strawberry.UNSET, description="About this environment or anything in it."
+    )
     actor: str | None = strawberry.field(
         default=strawberry.UNSET, description="Caused by this person or process."
     )
     correlation_id: strawberry.ID | None = strawberry.field(
         default=strawberry.UNSET, description="That belong together under this id."
     )
+    after: scalars.Position | None = strawberry.field(
+        default=strawberry.UNSET, description="After this position."
+    )
+    until: scalars.Position | None = strawberry.field(
+        default=strawberry.UNSET, description="Up to this position."
+    )
+    recorded_from: scalars.DateTime | None = strawberry.field(
+        default=strawberry.UNSET, description="Recorded at this time or later."
+    )
+    recorded_before: scalars.DateTime | None = strawberry.field(
+        default=strawberry.UNSET, description="Recorded before this time."
+    )
 
 
 EVENTS = {
-    "events": Filter("{there}.topic = ANY({value}::text[])"),
-    "subject": Filter("{there}.originator_id = {value}::uuid", _subject),
-    "project": Filter(
-        "{there}.originator_id IN (SELECT {value}::uuid"
-        " UNION ALL SELECT id FROM read.environments WHERE project_id = {value}::uuid"
-        " UNION ALL SELECT id FROM read.service_instances WHERE project_id = {value}::uuid"
-        " UNION ALL SELECT id FROM read.deployments WHERE project_id = {value}::uuid)",
-        _id("Project"),
-    ),
-    "actor": Filter("{there}.metadata ->> 'actor' = {value}::text"),
-    "correlationId": Filter(
-        "({there}.metadata ->> 'correlation_id')::uuid = {value}::uuid", _any_uuid
-    ),
+    "events": Filter(selecting.EVENTS),
+    "subject": Filter(selecting.SUBJECT, _subject),
+    "project": Filter(selecting.PROJECT, _id("Project")),
+    "environment": Filter(selecting.ENVIRONMENT, _id("Environment")),
+    "actor": Filter(selecting.ACTOR),
+    "correlationId": Filter(selecting.CORRELATION, _any_uuid),
+    "after": Filter(selecting.AFTER, _text),
+    "until": Filter(selecting.UNTIL),
+    "recordedFrom": Filter(selecting.RECORDED_FROM),
+    "recordedBefore": Filter(selecting.RECORDED_BEFORE),
 }
 
 SERVICE_INSTANCE_ARGUMENTS = (

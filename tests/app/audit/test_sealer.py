@@ -25,10 +25,8 @@ PATIENCE = 20.0
 
 async def exported(connection: Connection) -> list[bytes]:
     until = await exporting.head(connection)
-    text = b"".join(
-        [chunk.text async for chunk in exporting.events(connection, after=0, until=until)]
-    )
-    return text.splitlines(keepends=True)
+    chunk = await exporting.Export().chunk(connection, after=0, until=until)
+    return chunk.text.splitlines(keepends=True)
 
 
 async def test_a_line_is_canonical_json_of_all_that_was_recorded(
@@ -176,7 +174,7 @@ async def test_one_of_several_seals_and_another_takes_over(
             leader.cancel()
             await conftest.record(event_log, count=2)
             await until(lambda: is_covered(proving, 6))
-            await until(lambda: is_written(second))
+            await until(lambda: is_written(second, size=6))
 
     rows = await connection.execute("SELECT note FROM audit.checkpoints ORDER BY size")
     known = [note for (note,) in await rows.fetchall()]
@@ -246,8 +244,9 @@ async def is_covered(proving: proofs.Proofs, size: int) -> bool:
         return False
 
 
-async def is_written(file: Path) -> bool:
-    return await asyncio.to_thread(file.exists)
+async def is_written(file: Path, *, size: int) -> bool:
+    text = await asyncio.to_thread(lambda: file.read_text() if file.exists() else "")
+    return f"\n{size}\n" in text
 
 
 async def until(condition: Callable[[], Any]) -> None:
