@@ -4,13 +4,14 @@ lines         an event as a line of text, a CloudEvent; its bytes are a leaf of 
 tree          the Merkle tree of RFC 9162: which nodes an event adds, which ones a proof is made of
 signing       the key of the log, and checkpoints as signed notes (C2SP)
 exporting     lines by the thousand, as the database writes them
-selecting     which events: the filters, and what a caller may see
+selecting     which events: what the filters mean, each with its index
 feed          the log from a position on, and then what comes
 streaming     the feed over HTTP: lines or Server-Sent Events; asked, compression beside it
 sealer        the one that lets the tree grow after the log, and signs how far it came
 witnesses     where checkpoints go, so that copies lie outside the database owner's reach
 proofs        inclusion and consistency proofs, from the stored nodes
 serving       the addresses below /audit
+event_page    EVENTS.md, what each event means, made from the classes
 commands      the same for the command line
 verification  checks an exported log offline; shares no code with all of the above
 

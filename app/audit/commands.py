@@ -14,7 +14,7 @@ import psycopg_pool
 
 from app import database, migrations
 from app import settings as configuration
-from app.audit import asked, exporting, feed, lines, sealer, signing
+from app.audit import asked, event_page, exporting, feed, lines, sealer, signing
 from app.audit.verification import exports, notes
 from app.eventlog import connections, epochs, hints
 
@@ -66,6 +66,12 @@ def follow(**given: str | tuple[str, ...] | None) -> None:
     """Do likewise, and stay for what comes, until Ctrl-C."""
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_export(_asked(given), is_followed=True))
+
+
+@events.command()
+def describe() -> None:
+    """Print what each event means, in Markdown."""
+    click.echo(event_page.text(), nl=False)
 
 
 @audit.command()
