@@ -165,6 +165,23 @@ class EventLog:
 
         return await self._connections.run(work)
 
+    async def read_some(
+        self, originator_ids: Sequence[UUID], *, after: int, until: int, limit: int
+    ) -> list[projection.RecordedEvent]:
+        """Return the next events of some aggregates after a position, up to another."""
+
+        async def work(connection: connections.Connection) -> list[projection.RecordedEvent]:
+            return await reading.read_some(
+                connection,
+                event_mapper=self._mapper,
+                originator_ids=originator_ids,
+                after=after,
+                until=until,
+                limit=limit,
+            )
+
+        return await self._connections.run(work)
+
     def follow(
         self, *, after: int, wanted: tail.Wanted = _every
     ) -> AsyncIterator[projection.RecordedEvent]:

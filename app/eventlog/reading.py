@@ -1,5 +1,6 @@
 """The statements that read events, and events from their rows."""
 
+from collections.abc import Sequence
 from datetime import UTC
 from typing import Any
 from uuid import UUID
@@ -24,6 +25,11 @@ _OF_ONE = (
     f"SELECT {COLUMNS} FROM ledger.events "  # noqa: S608  likewise
     "WHERE originator_id = %(originator_id)s AND position > %(after)s "
     "ORDER BY originator_version LIMIT %(limit)s"
+)
+_OF_SOME = (
+    f"SELECT {COLUMNS} FROM ledger.events "  # noqa: S608  likewise
+    "WHERE originator_id = ANY(%(originator_ids)s) AND position > %(after)s "
+    "AND position <= %(until)s ORDER BY position LIMIT %(limit)s"
 )
 
 
@@ -52,6 +58,26 @@ async def read(
     statement = _ALL if originator_id is None else _OF_ONE
     values = {"after": after, "limit": limit, "originator_id": originator_id}
     rows = await (await connection.execute(statement, values)).fetchall()
+    return [recorded(event_mapper, row) for row in rows]
+
+
+async def read_some(
+    connection: connections.Connection,
+    *,
+    event_mapper: mapper.EventMapper,
+    originator_ids: Sequence[UUID],
+    after: int,
+    until: int,
+    limit: int,
+) -> list[projection.RecordedEvent]:
+    """Return the next events of some aggregates between two positions."""
+    values = {
+        "originator_ids": list(originator_ids),
+        "after": after,
+        "until": until,
+        "limit": limit,
+    }
+    rows = await (await connection.execute(_OF_SOME, values)).fetchall()
     return [recorded(event_mapper, row) for row in rows]
 
 

@@ -1,12 +1,14 @@
 """Reads what a subscription tells of an event, by one statement."""
 
 import dataclasses
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
+
+import graphql
 
 from app.application import permissions
 from app.graphql import context, operations, sharing
-from app.graphql.compiler import binding
+from app.graphql.compiler import binding, selection
 from app.graphql.types import filters
 from projections import projection
 
@@ -46,6 +48,24 @@ async def read(info: context.Info, event: UUID | int, *, at: int) -> Any:  # noq
     sees_all = permissions.scope_of(info.context.caller).sees_all
     shared = info.context.reader.shared
     return await shared.get(key, lambda: _read(info, event), is_remembered=sees_all)
+
+
+def silence(info: context.Info, *, place: str) -> Any:  # noqa: ANN401  as above
+    """Return the row that tells of a position, and of nothing there."""
+    raw = info._raw_info  # noqa: SLF001  as below
+    operation: operations.Operation = raw.root_value
+    bound = binding.Binding(variables=operation.variables, caller=info.context.caller)
+    selector = selection.Selector(
+        schema=raw.schema, fragments=raw.fragments, ask=lambda question: question(bound)
+    )
+    fields = selector.fields(
+        type_=cast("graphql.GraphQLObjectType", graphql.get_named_type(raw.return_type)),
+        selections=[node.selection_set for node in raw.field_nodes if node.selection_set],
+        path=(),
+    )
+    return sharing.Told(
+        {field.key: place if field.name == "position" else None for field in fields}
+    )
 
 
 async def _read(info: context.Info, event: UUID | int) -> Any:  # noqa: ANN401  as above

@@ -1,10 +1,8 @@
 """Runs compiled statements: one for each operation."""
 
 import asyncio
-import json
 import logging
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from types import MappingProxyType
 from typing import Any, cast
 from uuid import UUID
@@ -16,18 +14,15 @@ from psycopg import rows as row_factories
 
 from app.application import permissions
 from app.eventlog import connections, epochs, log
-from app.graphql import plan_facts, rows, sharing
-from app.graphql.compiler import access, binding, moments, plans
-from projections import projection, service_instances
+from app.graphql import past, plan_facts, rows, sharing
+from app.graphql.compiler import access, binding, plans
 
 _SECONDS = 5.0
 _PATIENCE = 1.0  # for the server to answer the request to stop
-_PAGE = 500
 _SHARED = 512  # answers of subscriptions
 _PLACES = 100_000  # service instances
 _ENVIRONMENT = "SELECT environment_id FROM read.service_instances WHERE id = %s"
 _logger = logging.getLogger(__name__)
-_PROJECTION = service_instances.ServiceInstances()
 
 _FUNCTIONS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
     {"deployment_plan": plan_facts.drawn_up}
@@ -53,7 +48,7 @@ class Reader:
         seconds: float = _SECONDS,
     ) -> None:
         self._connections = connections.Connections(pool=pool, seconds=seconds + _PATIENCE)
-        self._log = event_log
+        self._past = past.Past(pool=self._connections, event_log=event_log)
         self._plans = plans.Plans(schema=schema)
         self._seconds = seconds
         self.shared = sharing.Once(remembered=_SHARED)
@@ -88,11 +83,17 @@ class Reader:
         values = plan.values(bound)
         for preparation in plan.preparations:
             request = preparation.request(bound)
-            if isinstance(request, moments.Then):
-                values[preparation.parameter] = await self._row_then(request)
+            values[preparation.parameter] = await self._then(request)
         answer = rows.parsed(await self._run(plan.statement, values))
         plan.complete(answer, functions=_FUNCTIONS)
         return answer
+
+    async def _then(self, request: object) -> str:
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await self._past.answer(request)
+        except TimeoutError as error:
+            raise ReadTimeoutError from error
 
     async def _run(self, statement: bytes, values: Mapping[str, Any]) -> str:
         async def work(connection: connections.Connection) -> str:
@@ -111,21 +112,6 @@ class Reader:
                 return await self._connections.run(work)
         except TimeoutError as error:
             raise ReadTimeoutError from error
-
-    async def _row_then(self, then: moments.Then) -> str | None:
-        """Return the row of a service instance at a moment, as JSON; None before it was added."""
-        if then.id is None:
-            return None
-        row: projection.Row | None = None
-        after = 0
-        while recorded := await self._log.read(after=after, limit=_PAGE, originator_id=then.id):
-            for each in recorded:
-                if not _has_happened(each, then.at):
-                    return _json(row)
-                for key in _PROJECTION.keys(each):
-                    row = _PROJECTION.fold(row, each, key)
-            after = recorded[-1].position
-        return _json(row)
 
 
 class Places:
@@ -149,14 +135,3 @@ class Places:
                 return cast("UUID | None", await cursor.fetchone())
 
         return await self._found.get(service_instance_id, lambda: self._connections.run(work))
-
-
-def _has_happened(recorded: projection.RecordedEvent, at: Mapping[str, Any]) -> bool:
-    if at.get("position") is not None:
-        return recorded.position <= int(at["position"])
-    time: datetime = at["time"]
-    return recorded.recorded_at <= time
-
-
-def _json(row: projection.Row | None) -> str | None:
-    return None if row is None else json.dumps(dict(row), default=str)

@@ -9,7 +9,7 @@ import dataclasses
 import enum
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from app import cancellation
 from app.eventlog import command
@@ -98,6 +98,17 @@ class Streams:
         except Exception:
             _logger.exception("cannot look at a token")
             return False
+
+
+async def with_silence(
+    source: AsyncIterator[_T], *, seconds: float
+) -> AsyncGenerator[_T | None, None]:
+    """Yield what the source yields, for ever, and None after so many seconds of silence."""
+    never = Stream(token=None, ended=asyncio.get_running_loop().create_future())
+    items = until_ended(cast("AsyncGenerator[_T, None]", source), stream=never, seconds=seconds)
+    async with contextlib.aclosing(cast("AsyncGenerator[_T | None, None]", items)):
+        async for item in items:
+            yield item
 
 
 async def until_ended(

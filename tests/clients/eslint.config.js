@@ -37,12 +37,15 @@ export default [
         // Neither are these: parts of a thing, found through it. Whatever else has no id is a mistake.
         types: [
           'AuditCheckpoint',
+          'AuditProgress',
           'ConsistencyProof',
           'DeployerSettings',
           'DeploymentError',
           'DeploymentPlan',
           'DeploymentRole',
           'DeploymentStepTaken',
+          'HistoryChange',
+          'HistoryDiff',
           'InclusionProof',
           'InputProblem',
           'LifecycleEntry',

@@ -43,7 +43,17 @@ _CONDITIONS: Mapping[str, LiteralString] = MappingProxyType(
 """Which rows of a table those see who do not see all; a table that is not listed has none."""
 
 
-IN_BETA = frozenset({"ServiceInstance", "Deployment", "DeploymentPlan", "Revision", "AuditEvent"})
+IN_BETA = frozenset(
+    {
+        "ServiceInstance",
+        "Deployment",
+        "DeploymentPlan",
+        "Revision",
+        "AuditEvent",
+        "AuditProgress",
+        "HistoryDiff",
+    }
+)
 """The types that make up the view of services (R1), and what is reached through them alone."""
 
 

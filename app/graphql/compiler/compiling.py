@@ -1,7 +1,8 @@
 """The walk over a selection that makes SQL of it."""
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import graphql
@@ -64,6 +65,8 @@ class Compiler:
         self.preparations: list[Preparation] = []
         self.computations: list[Computation] = []
         self.types: set[str] = set()
+        self.replaced: Mapping[str, Callable[[], sql.Composable]] = {}
+        """Tables, for the part being compiled, whose rows are those of a JSON document."""
         self._aliases = 0
         self._fields = 0
         self._selector = selection.Selector(schema=schema, fragments=fragments, ask=self.ask)
@@ -85,6 +88,15 @@ class Compiler:
         name = f"p{len(self.parameters) + len(self.preparations)}"
         self.preparations.append(Preparation(parameter=name, kind=kind, request=request))
         return sql.Placeholder(name)
+
+    @contextlib.contextmanager
+    def replacing(self, tables: Mapping[str, Callable[[], sql.Composable]]) -> Iterator[None]:
+        """Take the rows of some tables from JSON documents, for what the block compiles."""
+        before, self.replaced = self.replaced, tables
+        try:
+            yield
+        finally:
+            self.replaced = before
 
     def alias(self) -> sql.Identifier:
         """Return a name for rows that nothing else has."""

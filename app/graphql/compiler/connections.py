@@ -189,7 +189,7 @@ class _Paging:
         )
 
     def _table(self, there: sql.Composable) -> sql.Composable:
-        return sources.rows_of(self.node_type).from_clause(there)
+        return sources.table(self.node_type, there=there, compiler=self.compiler)
 
     def _condition(self, there: sql.Composable) -> sql.Composable:
         names = {"here": self.here, "there": there}

@@ -9,7 +9,7 @@ from typing import Any, LiteralString
 
 from psycopg import sql
 
-from app.graphql.compiler import compiling, selection, sources
+from app.graphql.compiler import binding, compiling, selection, sources
 from app.graphql.compiler.compiling import Compiler
 
 FACTS_KEY = "$facts"
@@ -90,6 +90,10 @@ class Computed:
         self, *, field: selection.Field, here: sql.Composable | None, compiler: Compiler
     ) -> sql.Composable:
         """Return the facts, and the trees of the rows by id."""
+        if compiler.replaced:
+            raise binding.bad_input(
+                f"`{field.name}` tells of now: ask for it without `at`.", node=field.nodes[0]
+            )
         trees: list[sql.Composable] = []
         place = len(compiler.computations)
         builder = _Builder(computed=self, here=here, compiler=compiler, trees=trees)

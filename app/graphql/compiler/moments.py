@@ -1,56 +1,129 @@
-"""A service instance as it was: the row of then in the place of the table's."""
+"""What was: rows of then in the place of the tables', and what is different since."""
 
 import dataclasses
-from typing import Any
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 from uuid import UUID
 
 from psycopg import sql
 
-from app.graphql.compiler import access, binding, selection, sources
+from app.graphql.compiler import access, binding, compiling, selection, sources
 from app.graphql.compiler.compiling import Compiler
 
-SERVICE_INSTANCE_AT = "service_instance_at"
-"""The preparation whose request is a `Then`, and whose value is the JSON text of a row."""
+ROWS_THEN = "rows_then"
+"""The preparation whose request is a `Then`, and whose value is a JSON list of rows."""
+
+DIFFERENCE = "difference"
+"""The preparation whose request is a `Difference`, and whose value is a JSON document."""
+
+Key = UUID | tuple[UUID, str] | None
+"""An id, or the project and the name of an environment; None for what cannot be."""
+
+Moment = Mapping[str, Any]
+"""Holds a `position` or a `time`."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Then:
-    """A service instance at a moment: `at` holds a `position` or a `time`."""
+    """The row of a table at a moment; with `is_below`, the rows of the environment there."""
 
-    id: UUID | None
-    at: dict[str, Any]
+    table: str
+    key: Key
+    at: Moment
+    is_below: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """What is different in a thing between two moments; up to now if there is but one."""
+
+    type_name: str
+    id: UUID
+    since: Moment
+    until: Moment | None
 
 
 @dataclasses.dataclass(frozen=True)
 class AtMoment:
-    """The row that a client asks for, now or as it was `at` a moment."""
+    """The row that a client asks for, now or as it was `at` a moment.
 
-    given: sources.Given
+    Then the tables `below` are those of the moment too, wherever the row leads.
+    """
+
+    now: compiling.Source
+    key: Callable[[Mapping[str, Any]], Key]
+    below: tuple[str, ...] = ()
 
     def expression(
         self, *, field: selection.Field, here: sql.Composable | None, compiler: Compiler
     ) -> sql.Composable:
         """Return the object of the row."""
         if compiler.ask(lambda bound: field.arguments(bound).get("at") is None) is True:
-            now = sources.One("{there}.id = {id}::uuid", given=self.given, is_outside=True)
-            return now.expression(field=field, here=here, compiler=compiler)
-        id_of = self.given["id"]
+            return self.now.expression(field=field, here=here, compiler=compiler)
 
-        def then(bound: binding.Binding) -> Then:
-            arguments = field.arguments(bound)
-            id_ = id_of(arguments)
-            return Then(id=id_ if isinstance(id_, UUID) else None, at=arguments["at"])
+        def prepared(table: str, *, is_below: bool) -> sql.Composable:
+            def then(bound: binding.Binding) -> Then:
+                given = field.arguments(bound)
+                return Then(table, self.key(given), at=given["at"], is_below=is_below)
+
+            return compiler.prepared(kind=ROWS_THEN, request=then)
 
         type_ = compiler.object_type(field.type.name)
-        there = compiler.alias()
-        rows = sources.rows_of(type_)
+        there, rows = compiler.alias(), sources.rows_of(type_)
         seen = access.visible(table=rows.name, there=there, compiler=compiler)
+        own = prepared(rows.table, is_below=False)
+        # Only what is selected is read.
+        below = {
+            f"read.{table}": functools.cache(functools.partial(prepared, table, is_below=True))
+            for table in self.below
+        }
+        with compiler.replacing(below):
+            tree = compiler.object(type_=type_, field=field, row=there)
+        return sql.SQL("(SELECT {} FROM {} WHERE {})").format(
+            tree, sources.recorded(rows, own, there), seen
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Differing:
+    """What is different in the thing of an id between two moments, if the caller sees it."""
+
+    parse: Callable[[str], tuple[str, UUID] | None]
+    type_names: tuple[str, ...]
+
+    def expression(
+        self, *, field: selection.Field, here: sql.Composable | None, compiler: Compiler
+    ) -> sql.Composable:
+        """Return the object of the difference, or null."""
+        del here
+
+        def found(bound: binding.Binding) -> tuple[str, UUID] | tuple[None, None]:
+            read = self.parse(field.arguments(bound)["id"])
+            return read if read is not None and read[0] in self.type_names else (None, None)
+
+        type_name = cast("str | None", compiler.ask(lambda bound: found(bound)[0]))
+        type_ = compiler.object_type(field.type.name)
+        there, subject = compiler.alias(), compiler.alias()
+        tree = compiler.object(type_=type_, field=field, row=there)
+        if type_name is None:
+            return sql.SQL("NULL::json")
+
+        def difference(bound: binding.Binding) -> Difference:
+            given = field.arguments(bound)
+            id_ = cast("UUID", found(bound)[1])
+            return Difference(type_name, id_, since=given["from"], until=given.get("to"))
+
+        rows = sources.rows_of(compiler.object_type(type_name))
         return sql.SQL(
-            "(SELECT {} FROM jsonb_populate_record(NULL::{}, {}::jsonb) AS {} WHERE {})"
+            "(SELECT {} FROM (SELECT {}::jsonb AS document) AS {}"
+            " WHERE EXISTS (SELECT 1 FROM {} WHERE {}.id = {}::uuid AND {}))"
         ).format(
-            compiler.object(type_=type_, field=field, row=there),
-            sql.Identifier(rows.schema, rows.table),
-            compiler.prepared(kind=SERVICE_INSTANCE_AT, request=then),
+            tree,
+            compiler.prepared(kind=DIFFERENCE, request=difference),
             there,
-            sources.conditions("{there}.id IS NOT NULL", names={"there": there}, seen=seen),
+            rows.from_clause(subject),
+            subject,
+            compiler.parameter(lambda bound: found(bound)[1]),
+            access.visible(table=rows.name, there=subject, compiler=compiler),
         )

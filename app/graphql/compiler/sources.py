@@ -53,6 +53,22 @@ def rows_of(type_: graphql.GraphQLNamedType) -> Rows:
     return cast("Rows", definition.origin.__rows__)
 
 
+def recorded(rows: Rows, document: sql.Composable, there: sql.Composable) -> sql.Composable:
+    """Return the rows of a table from a JSON list of them."""
+    return sql.SQL("jsonb_populate_recordset(NULL::{}, {}::jsonb) AS {}").format(
+        sql.Identifier(rows.schema, rows.table), document, there
+    )
+
+
+def table(
+    type_: graphql.GraphQLNamedType, *, there: sql.Composable, compiler: Compiler
+) -> sql.Composable:
+    """Return the rows of a type: its table, or what replaces that."""
+    rows = rows_of(type_)
+    replaced = compiler.replaced.get(rows.name)
+    return rows.from_clause(there) if replaced is None else recorded(rows, replaced(), there)
+
+
 @dataclasses.dataclass(frozen=True)
 class Column:
     """A column of the row."""
@@ -121,7 +137,7 @@ class One:
         names = template_names(self.given, field=field, here=here, there=there, compiler=compiler)
         return sql.SQL("(SELECT {} FROM {} WHERE {})").format(
             compiler.object(type_=type_, field=field, row=there),
-            from_clause(self.rows, type_=type_, names=names),
+            from_clause(self.rows, type_=type_, names=names, compiler=compiler),
             conditions(
                 self.on,
                 names=names,
@@ -153,7 +169,7 @@ class Many:
         ).format(
             listed=listed,
             tree=compiler.object(type_=type_, field=field, row=there),
-            rows=from_clause(self.rows, type_=type_, names=names),
+            rows=from_clause(self.rows, type_=type_, names=names, compiler=compiler),
             on=sql.SQL(self.on).format(**names),
             order=sql.SQL(self.order).format(**names),
         )
@@ -239,12 +255,12 @@ def from_clause(
     *,
     type_: graphql.GraphQLNamedType,
     names: Mapping[str, sql.Composable | None],
+    compiler: Compiler,
 ) -> sql.Composable:
-    """Return the rows of a template, or the table of the type."""
+    """Return the rows of a template, or those of the type."""
     if rows is not None:
         return sql.SQL(rows).format(**names)
-    there = names["there"]
-    return rows_of(type_).from_clause(cast("sql.Composable", there))
+    return table(type_, there=cast("sql.Composable", names["there"]), compiler=compiler)
 
 
 def conditions(

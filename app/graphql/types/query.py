@@ -1,5 +1,8 @@
 """The doors to everything that can be read."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import strawberry
 
 from app.graphql import context, identifiers, source
@@ -9,6 +12,7 @@ from app.graphql.types.api_tokens import ApiToken
 from app.graphql.types.catalogue import Offering
 from app.graphql.types.deployments import Deployment
 from app.graphql.types.environments import Environment
+from app.graphql.types.history import HistoryDiff
 from app.graphql.types.nodes import Connection, Node
 from app.graphql.types.projects import Project
 from app.graphql.types.service_instances import ServiceInstance
@@ -70,6 +74,18 @@ _EITHER_ENVIRONMENT = sources.Either(
 )
 
 
+def _environment_key(arguments: Mapping[str, Any]) -> moments.Key:
+    by = arguments["by"]
+    if by.get("id") is not None:
+        return identifiers.uuid_of(by["id"], type_name="Environment")
+    project = identifiers.uuid_of(by["named"]["project"], type_name="Project")
+    return None if project is None else (project, by["named"]["name"])
+
+
+def _instance_key(arguments: Mapping[str, Any]) -> moments.Key:
+    return identifiers.uuid_of(arguments["id"], type_name="ServiceInstance")
+
+
 def _id(description: str) -> source.Argument:
     return source.argument("id", strawberry.ID, description)
 
@@ -118,12 +134,31 @@ class Query:
         description="All projects that the caller sees, oldest first.",
     )
     environment: Environment | None = source.field(
-        _EITHER_ENVIRONMENT,
-        arguments=[source.argument("by", EnvironmentKey, "Which one.")],
-        description="An environment by its id, or by its name in a project.",
+        moments.AtMoment(
+            now=_EITHER_ENVIRONMENT,
+            key=_environment_key,
+            below=("service_instances", "deployments"),
+        ),
+        arguments=[
+            source.argument("by", EnvironmentKey, "Which one."),
+            source.argument(
+                "at",
+                Moment | None,
+                "As it was then, with its services and deployments as they were; null before it"
+                " was created. Now if not given.",
+            ),
+        ],
+        description="An environment by its id, or by its name in a project, now or as it was.",
     )
     service_instance: ServiceInstance | None = source.field(
-        moments.AtMoment(given={"id": source.id_of("ServiceInstance")}),
+        moments.AtMoment(
+            now=sources.One(
+                "{there}.id = {id}::uuid",
+                given={"id": source.id_of("ServiceInstance")},
+                is_outside=True,
+            ),
+            key=_instance_key,
+        ),
         arguments=[
             _id("The id of the service instance."),
             source.argument(
@@ -139,6 +174,16 @@ class Query:
         arguments=filters.SERVICE_INSTANCE_ARGUMENTS,
         is_outside=True,
         description="Service instances of all these projects, removed ones included.",
+    )
+    history_diff: HistoryDiff | None = source.field(
+        moments.Differing(parse=identifiers.parsed, type_names=("ServiceInstance", "Environment")),
+        arguments=[
+            _id("The id of a service instance or an environment."),
+            source.argument("from", Moment, "The earlier moment."),
+            source.argument("to", Moment | None, "The later moment; now if not given."),
+        ],
+        description="What is different in a service instance, or an environment with its services,"
+        " between two moments; null if there is no such thing.",
     )
     deployment: Deployment | None = source.asked(
         "{there}.id = {id}::uuid",

@@ -6,6 +6,7 @@ import strawberry
 
 from app.graphql import source
 from app.graphql.types import enums, orders
+from app.graphql.types.audit import AuditEvent
 from app.graphql.types.catalogue import Offering
 from app.graphql.types.deployments import Deployment
 from app.graphql.types.nodes import Connection, Node
@@ -81,6 +82,10 @@ class LifecycleEntry:
     details: JSON = source.column("details", description="What else the event tells.")
     correlation_id: strawberry.ID = source.column(
         "correlation_id", description="The same for everything that one command led to."
+    )
+    record: AuditEvent = source.one(
+        "{there}.position = {here}.position",
+        description="The same in the log: what led to it, and what followed from it.",
     )
 
 

@@ -1,5 +1,6 @@
 """What happens from now on."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Annotated, cast
@@ -7,10 +8,10 @@ from typing import Annotated, cast
 import strawberry
 
 from app.eventlog import epochs
-from app.graphql import context, following, identifiers, source
+from app.graphql import context, following, identifiers, source, streams
 from app.graphql.compiler import filtering
 from app.graphql.types import filters
-from app.graphql.types.audit import AuditEvent
+from app.graphql.types.audit import AuditEvent, AuditProgress
 from app.graphql.types.deployments import Deployment
 from app.graphql.types.scalars import Position
 from app.graphql.types.service_instances import ServiceInstance
@@ -23,6 +24,8 @@ _INSTANCE = filtering.Followed(
 )
 _DEPLOYMENT = filtering.Followed(on="{there}.id = {event}::uuid")
 _EVENT = filtering.Followed(on="{there}.position = {event}::int8", filters=filters.EVENTS)
+
+_SILENCE = 5.0  # seconds
 
 
 async def _service_instance_changes(
@@ -73,28 +76,59 @@ async def _deployment_changes(
                 yield answer
 
 
+_After = Annotated[
+    Position | None,
+    strawberry.argument(description="Begin after this position; now if not given."),
+]
+_Filter = Annotated[
+    filters.AuditEventFilter | None,
+    strawberry.argument(description="Which ones; all if not given."),
+]
+
+
 async def _audit_events(
     info: context.Info,
-    after: Annotated[
-        Position | None,
-        strawberry.argument(description="Begin after this position; now if not given."),
-    ] = strawberry.UNSET,
-    filter: Annotated[  # noqa: A002  the name that clients use
-        filters.AuditEventFilter | None,
-        strawberry.argument(description="Which ones; all if not given."),
-    ] = strawberry.UNSET,
+    after: _After = strawberry.UNSET,
+    filter: _Filter = strawberry.UNSET,  # noqa: A002  the name that clients use
 ) -> AsyncIterator[AuditEvent]:
-    event_log = info.context.event_log
-    if isinstance(after, epochs.Place):
-        start = await event_log.common_position(after)
-    else:
-        start = await event_log.head()
+    start = await _start(info, after)
     wanted = following.Wanted.of(filter or None)
     async with _followed(info, start, wanted.may_be) as recorded:
         async for each in recorded:
             answer = await following.read(info, each.position, at=each.position)
             if answer is not None:
                 yield answer
+
+
+async def _audit_progress(
+    info: context.Info,
+    after: _After = strawberry.UNSET,
+    filter: _Filter = strawberry.UNSET,  # noqa: A002  the name that clients use
+) -> AsyncIterator[AuditProgress]:
+    loop = asyncio.get_running_loop()
+    position = await _start(info, after)
+    wanted = following.Wanted.of(filter or None)
+    everything = info.context.event_log.follow(after=position)
+    told_at = loop.time()
+    async with contextlib.aclosing(streams.with_silence(everything, seconds=_SILENCE)) as recorded:
+        async for each in recorded:
+            answer = None
+            if each is not None and wanted.may_be(each):
+                answer = await following.read(info, each.position, at=each.position)
+            position = position if each is None else each.position
+            if answer is None and loop.time() - told_at >= _SILENCE:
+                answer = following.silence(info, place=info.context.event_log.place(position))
+            if answer is not None:
+                yield answer
+                told_at = loop.time()
+
+
+async def _start(info: context.Info, after: Position | None) -> int:
+    """Return the position to begin after. Raises LogDivergedError."""
+    event_log = info.context.event_log
+    if isinstance(after, epochs.Place):
+        return await event_log.common_position(after)
+    return await event_log.head()
 
 
 def _followed(
@@ -131,4 +165,10 @@ class Subscription:
         _EVENT,
         "The log: what happened after a position, then what happens, without a hole and without"
         " a repeat.",
+    )
+    audit_progress: AuditProgress = _stream(
+        _audit_progress,
+        _EVENT,
+        "The same with the position beside each event, and every few seconds how far the log has"
+        " come though nothing matched: a consumer that was away for long need not read it again.",
     )

@@ -95,3 +95,10 @@ async def test_answers_tell_positions_of_the_new_epoch(api: Api, shop: Shop) -> 
         at=last["position"],
     )
     assert then.data["serviceInstance"]["prefix"] == "NEW"
+    lost = await api.codes(
+        """query ($id: ID!, $at: Position!) {
+        serviceInstance(id: $id, at: { position: $at }) { prefix } }""",
+        id=shop.id("database"),
+        at=last["position"].removeprefix("2."),
+    )
+    assert lost == ["LOG_DIVERGED"]
