@@ -1,11 +1,12 @@
 """Positions as text, which tell a restored log from the one that was lost.
 
 Each restore to an older point begins an epoch. A position of the first epoch is written as its
-digits, one of a later epoch with the epoch's number before it: `2.1000`.
+digits, one of a later epoch with the epoch's number before it: `217512005123.1000`. That number no
+other log of the same origin has, also if one backup is restored twice.
 """
 
 import re
-from typing import Self
+from typing import NamedTuple, Self
 
 import psycopg
 
@@ -14,8 +15,8 @@ from app.eventlog import connections
 DIVERGED = "SB001"
 """The SQL state of `ledger.common_position`."""
 
-_BEGINNINGS = "SELECT began_after FROM ledger.epochs WHERE number > 1 ORDER BY number"
-_PLACE = re.compile(r"(?:[1-9][0-9]{0,8}\.)?[0-9]{1,19}", re.ASCII)
+_BEGINNINGS = "SELECT number, began_after FROM ledger.epochs WHERE number > 1 ORDER BY number"
+_PLACE = re.compile(r"(?:[1-9][0-9]{0,17}\.)?[0-9]{1,19}", re.ASCII)
 _LARGEST = 2**63 - 1
 
 
@@ -28,10 +29,14 @@ class LogDivergedError(Exception):
     code = "LOG_DIVERGED"
 
     def __init__(self, *, last_common: str | None) -> None:
-        since = "" if last_common is None else f" Both are the same up to {last_common}."
-        super().__init__(
-            f"The log was restored to an older point: what you read last is not in it.{since} "
+        advice = (
+            "How far both are the same is not known any more: drop what you know, and begin anew."
+            if last_common is None
+            else f"Both are the same up to {last_common}. "
             "Drop what you know of later positions, and go on from there."
+        )
+        super().__init__(
+            f"The log was restored to an older point: what you read last is not in it. {advice}"
         )
         self.last_common = last_common
 
@@ -58,8 +63,15 @@ class Place(int):
         return place
 
 
-Beginnings = tuple[int, ...]
-"""After which position each epoch but the first began."""
+class Beginning(NamedTuple):
+    """After which position an epoch began."""
+
+    number: int
+    after: int
+
+
+Beginnings = tuple[Beginning, ...]
+"""Those of each epoch but the first."""
 
 
 class Epochs:
@@ -71,23 +83,24 @@ class Epochs:
     async def begin(self, connection: connections.Connection) -> None:
         """Begin an epoch if the log was restored; to be done before anything is appended."""
         cursor = await connection.execute("SELECT number, began_after FROM ledger.begin_epoch()")
-        self.beginnings = tuple(after for number, after in await cursor.fetchall() if number > 1)
+        every = [Beginning(*row) for row in await cursor.fetchall()]
+        self.beginnings = tuple(each for each in every if each.number > 1)
 
     async def look(self, connection: connections.Connection) -> None:
         """Find out which epochs others began; to be done after what was read of the log."""
         cursor = await connection.execute(_BEGINNINGS)
-        self.beginnings = tuple(after for (after,) in await cursor.fetchall())
+        self.beginnings = tuple(Beginning(*row) for row in await cursor.fetchall())
 
     def require(self, position: int, *, since: Beginnings) -> None:
         """Raise LogDivergedError if the log is another one there than when it was seen last."""
-        common = min((after for after in self.beginnings if after not in since), default=position)
+        begun_or_lost = set(self.beginnings) ^ set(since)
+        common = min((each.after for each in begun_or_lost), default=position)
         if common < position:
             raise LogDivergedError(last_common=self.text(common))
 
     def text(self, position: int) -> str:
         """Return the text of a position that the log holds."""
-        numbered = enumerate(self.beginnings, start=2)
-        later = [number for number, after in numbered if after < position]
+        later = [each.number for each in self.beginnings if each.after < position]
         return f"{later[-1]}.{position}" if later else str(position)
 
 

@@ -24,7 +24,7 @@ _LOAD = """
             AND %(until)s::bigint IS NULL
     )
     SELECT least(head.position, %(until)s::bigint), greatest(clock_timestamp(), head.recorded_at),
-        (SELECT max(began_after) FROM ledger.epochs),
+        (SELECT max(number) FROM ledger.epochs),
         e.id, e.version, e.topic, e.fold, e.state
     FROM ledger.head LEFT JOIN LATERAL (
         SELECT id, version, NULL AS topic, fold, state::text FROM wanted WHERE fold IS NOT NULL
@@ -49,7 +49,7 @@ class History:
     now: datetime
     position: int
     epoch: int
-    """After which position the log's last epoch began."""
+    """The number of the log's last one."""
     snapshots: Mapping[UUID, snapshot.Snapshot]
 
 

@@ -1,9 +1,10 @@
 -- Epochs: a log that was restored to an older point goes on otherwise than the one that was lost.
--- Positions of the first epoch are written as digits, those of a later one as `2.1000`, so that a
--- consumer who read further than what was restored is told so, however far the log has come since.
+-- Positions of the first epoch are written as digits, those of a later one with its number before
+-- them, as `217512005123.1000`, so that a consumer who read further than what was restored is told
+-- so, however far the log has come since.
 
 CREATE TABLE ledger.epochs (
-    number integer PRIMARY KEY CHECK (number > 0),
+    number bigint PRIMARY KEY CHECK (number > 0),
     began_after bigint NOT NULL,
     birthmark text NOT NULL,
     began_at timestamptz NOT NULL DEFAULT clock_timestamp()
@@ -19,7 +20,9 @@ $$;
 
 INSERT INTO ledger.epochs (number, began_after, birthmark) VALUES (1, 0, ledger.birthmark());
 
--- Called before a process writes: the first one after a restore begins the next epoch.
+-- Called before a process writes: the first one after a restore begins the next epoch. Its number is
+-- the moment, in milliseconds since 2020: when one backup is restored twice, what was written
+-- between is lost, and its number with it, which therefore must not be the next one again.
 CREATE FUNCTION ledger.begin_epoch() RETURNS SETOF ledger.epochs LANGUAGE plpgsql AS $$
 DECLARE
     head bigint;
@@ -33,7 +36,10 @@ BEGIN
             UPDATE ledger.epochs SET birthmark = ledger.birthmark() WHERE number = last.number;
         ELSIF last.birthmark IS DISTINCT FROM ledger.birthmark() THEN
             INSERT INTO ledger.epochs (number, began_after, birthmark)
-            VALUES (last.number + 1, head, ledger.birthmark());
+            VALUES (
+                greatest(last.number + 1,
+                    1000 * extract(epoch FROM clock_timestamp() - timestamptz '2020-01-01 00:00Z')),
+                head, ledger.birthmark());
         END IF;
     END IF;
     RETURN QUERY SELECT * FROM ledger.epochs ORDER BY number;
@@ -49,15 +55,16 @@ $$;
 -- The position that a text stands for, if this log and the one that gave it are the same up to it.
 CREATE FUNCTION ledger.common_position(place text) RETURNS bigint LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    epoch integer := CASE WHEN place LIKE '%.%' THEN split_part(place, '.', 1)::integer ELSE 1 END;
+    epoch bigint := CASE WHEN place LIKE '%.%' THEN split_part(place, '.', 1)::bigint ELSE 1 END;
     wanted bigint := regexp_replace(place, '^.*\.', '')::bigint;
     common bigint;
 BEGIN
-    SELECT least((SELECT position FROM ledger.head), min(began_after)) INTO common
-    FROM ledger.epochs WHERE number > epoch;
-    IF epoch > (SELECT max(number) FROM ledger.epochs) THEN
+    IF NOT EXISTS (SELECT FROM ledger.epochs WHERE number = epoch) THEN
+        -- It was lost, and with it after which position it began.
         RAISE EXCEPTION 'the log knows no epoch %', epoch USING ERRCODE = 'SB001';
     END IF;
+    SELECT least((SELECT position FROM ledger.head), min(began_after)) INTO common
+    FROM ledger.epochs WHERE number > epoch;
     IF wanted > common THEN
         RAISE EXCEPTION 'the log is another one after %', common
             USING ERRCODE = 'SB001', DETAIL = ledger.place(common);

@@ -78,7 +78,7 @@ class _Reading:
         position = _position(text)
         if position is None:
             return Problem(index + 1, index + 1, "no event with a position")
-        if position.rpartition(".")[2] != str(index + 1):  # `2.7`: the seventh, after a restore
+        if position.rpartition(".")[2] != str(index + 1):  # its epoch comes first
             return Problem(index + 1, index + 1, f"event {position} stands in its place")
         leaf = trees.leaf_hash(text)
         if self._hashes is not None and index < len(self._hashes) and leaf != self._hashes[index]:

@@ -164,7 +164,7 @@ async def test_repeated_command_is_not_taken_for_a_new_one(event_log: log.EventL
     assert (await event_log.load(project_id)).events[project_id][-1].originator_version == 2
 
 
-@pytest.mark.parametrize(("position", "epoch"), [(1_000, 0), (1, 900)])
+@pytest.mark.parametrize(("position", "epoch"), [(1_000, 1), (1, 900)])
 async def test_kept_aggregate_of_another_past_is_thrown_away(
     event_log: log.EventLog, position: int, epoch: int
 ) -> None:

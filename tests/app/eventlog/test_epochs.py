@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import subprocess
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 from uuid import uuid4
 
@@ -21,6 +21,7 @@ pytestmark = pytest.mark.anyio
 
 NewCommand = Callable[..., command.Command]
 NewMember = Callable[..., events.MemberAdded]
+Add = Callable[..., Awaitable[None]]
 
 
 def dumped(server: embedded.Address, name: str) -> bytes:
@@ -33,20 +34,24 @@ def dumped(server: embedded.Address, name: str) -> bytes:
 
 
 def restored(server: embedded.Address, name: str, dump: bytes) -> None:
-    """Restore into a database in the place of the old one, as README says."""
+    """Restore into a database in the place of the old one.
+
+    Processes that live on meet it whole, as when another server takes the address over.
+    """
     with psycopg.connect(server.dsn("postgres"), autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
-    subprocess.run(
-        [
-            embedded.program("pg_restore"),
-            "--single-transaction",
-            f"--dbname={server.dsn(name)}",
-        ],
-        check=True,
-        input=dump,
-        capture_output=True,
-    )
+        connection.execute(f"CREATE DATABASE {name}_restored TEMPLATE template0")
+        subprocess.run(
+            [
+                embedded.program("pg_restore"),
+                "--single-transaction",
+                f"--dbname={server.dsn(f'{name}_restored')}",
+            ],
+            check=True,
+            input=dump,
+            capture_output=True,
+        )
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        connection.execute(f"ALTER DATABASE {name}_restored RENAME TO {name}")
 
 
 @contextlib.asynccontextmanager
@@ -61,22 +66,28 @@ async def opened(
             yield event_log
 
 
+@pytest.fixture
+def add(new_command: NewCommand, member: NewMember) -> Add:
+    """Return what appends events, from the first to the last version of one aggregate."""
+    aggregate_id = uuid4()
+
+    async def add(event_log: log.EventLog, first: int, last: int, subject: str = "ada") -> None:
+        for version in range(first, last + 1):
+            await event_log.append(
+                command=new_command(), events=[member(aggregate_id, version, subject=subject)]
+            )
+
+    return add
+
+
 async def test_consumer_of_a_lost_log_is_told(
     server: embedded.Address,
     database: str,
-    new_command: NewCommand,
-    member: NewMember,
+    add: Add,
     tallies: projection.Projection,
     entries: projection.Journal,
 ) -> None:
     name = str(conninfo.conninfo_to_dict(database)["dbname"])
-    aggregate_id = uuid4()
-
-    async def add(event_log: log.EventLog, first: int, last: int) -> None:
-        for version in range(first, last + 1):
-            await event_log.append(
-                command=new_command(), events=[member(aggregate_id, version, subject="ada")]
-            )
 
     async with opened(database, tallies, entries) as event_log:
         await add(event_log, 1, 3)
@@ -98,29 +109,62 @@ async def test_consumer_of_a_lost_log_is_told(
         assert await event_log.common_position(own) == 5
         assert await event_log.common_position(seen) == 3
 
-    assert own.text == "2.5"
+    assert own.text.endswith(".5")
     assert told_at_once.value.last_common == told_later.value.last_common == "3"
     assert told_later.value.code == "LOG_DIVERGED"
     assert "the same up to 3" in str(told_later.value)
 
 
+async def test_consumer_of_a_log_between_two_restores_is_told(
+    server: embedded.Address,
+    database: str,
+    add: Add,
+    tallies: projection.Projection,
+    entries: projection.Journal,
+) -> None:
+    """One dump is restored twice: both logs begin an epoch at the same position."""
+    name = str(conninfo.conninfo_to_dict(database)["dbname"])
+    async with opened(database, tallies, entries) as event_log:
+        await add(event_log, 1, 3)
+        dump = await asyncio.to_thread(dumped, server, name)
+    await asyncio.to_thread(restored, server, name, dump)
+
+    async with (
+        opened(database, tallies, entries) as between,
+        contextlib.aclosing(between.follow(after=3)) as followed,
+        asyncio.timeout(20),
+    ):
+        await add(between, 4, 5, "of the log between")
+        heard = [(await anext(followed)).position for _ in range(2)]
+        lost = epochs.Place.parsed(between.place(5))
+        await asyncio.to_thread(restored, server, name, dump)
+        async with opened(database, tallies, entries) as event_log:
+            await add(event_log, 4, 9)
+            with pytest.raises(epochs.LogDivergedError) as reader_told:
+                await event_log.common_position(lost)
+            with pytest.raises(epochs.LogDivergedError) as follower_told:
+                await anext(followed)
+            own = epochs.Place.parsed(event_log.place(5))
+            assert await event_log.common_position(own) == 5
+            assert await event_log.common_position(epochs.Place.parsed("3")) == 3
+
+    assert heard == [4, 5]
+    assert own.text != lost.text
+    assert reader_told.value.last_common is None
+    assert "begin anew" in str(reader_told.value)
+    assert follower_told.value.last_common == "3"
+
+
 async def test_follower_is_told_that_the_log_was_replaced(
     server: embedded.Address,
     database: str,
-    new_command: NewCommand,
-    member: NewMember,
+    add: Add,
     tallies: projection.Projection,
     entries: projection.Journal,
 ) -> None:
     """A process that lives on meets another server, on which others write already."""
     name = str(conninfo.conninfo_to_dict(database)["dbname"])
-    aggregate_id, told, heard_the_lost = uuid4(), [], asyncio.Event()
-
-    async def add(event_log: log.EventLog, first: int, last: int, subject: str) -> None:
-        for version in range(first, last + 1):
-            await event_log.append(
-                command=new_command(), events=[member(aggregate_id, version, subject=subject)]
-            )
+    told, heard_the_lost = [], asyncio.Event()
 
     async def follow(event_log: log.EventLog, *, after: int, until: int) -> None:
         async with contextlib.aclosing(event_log.follow(after=after)) as followed:
@@ -132,7 +176,7 @@ async def test_follower_is_told_that_the_log_was_replaced(
                     return
 
     async with opened(database, tallies, entries) as survivor:
-        await add(survivor, 1, 3, "ada")
+        await add(survivor, 1, 3)
         dump = await asyncio.to_thread(dumped, server, name)
         following = asyncio.create_task(follow(survivor, after=3, until=9))
         await add(survivor, 4, 5, "of the lost log")

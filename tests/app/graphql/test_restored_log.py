@@ -52,6 +52,19 @@ async def test_reader_who_is_ahead_is_told_where_both_logs_are_the_same(
         assert f"the same up to {common}" in error.message
 
 
+async def test_reader_of_a_log_that_is_unknown_is_told(api: Api, shop: Shop) -> None:
+    """Its epoch began before the last one, but not in this log."""
+    common = await restore(api)
+    await rename(api, shop.database, "NEW")
+    epoch, _, _ = api.parts.event_log.place(int(common) + 1).partition(".")
+
+    page = await api.answer(PAGE, after=f"{int(epoch) - 1}.{common}")
+
+    [error] = page.errors
+    assert error.extensions == {"code": "LOG_DIVERGED"}
+    assert "begin anew" in error.message
+
+
 async def test_reader_goes_on_from_the_last_common_position(api: Api, shop: Shop) -> None:
     common = await restore(api)
     for prefix in ("ONE", "TWO", "THREE"):
@@ -67,10 +80,9 @@ async def test_reader_goes_on_from_the_last_common_position(api: Api, shop: Shop
     async with asyncio.timeout(10), contextlib.aclosing(stream):
         streamed = [await anext(stream) for _ in positions]
 
-    assert all(position.startswith("2.") for position in positions)
-    assert [int(position[2:]) for position in positions] == list(
-        range(int(common) + 1, int(common) + 1 + len(positions))
-    )
+    epoch, _, _ = positions[0].partition(".")
+    assert positions == [f"{epoch}.{int(common) + 1 + n}" for n in range(len(positions))]
+    assert int(epoch) > 1
     assert [result.data["auditEvents"]["position"] for result in streamed] == positions
 
 
@@ -86,8 +98,9 @@ async def test_answers_tell_positions_of_the_new_epoch(api: Api, shop: Shop) -> 
 
     renamed = done.data["renamePrefix"]
     [last] = renamed["serviceInstance"]["history"]["nodes"]
-    assert renamed["position"].startswith("2.")
-    assert last["position"].startswith("2.")
+    epoch, dot, _ = renamed["position"].partition(".")
+    assert dot
+    assert last["position"].startswith(f"{epoch}.")
     then = await api.answer(
         """query ($id: ID!, $at: Position!) {
         serviceInstance(id: $id, at: { position: $at }) { prefix } }""",
@@ -99,6 +112,6 @@ async def test_answers_tell_positions_of_the_new_epoch(api: Api, shop: Shop) -> 
         """query ($id: ID!, $at: Position!) {
         serviceInstance(id: $id, at: { position: $at }) { prefix } }""",
         id=shop.id("database"),
-        at=last["position"].removeprefix("2."),
+        at=last["position"].removeprefix(f"{epoch}."),
     )
     assert lost == ["LOG_DIVERGED"]
