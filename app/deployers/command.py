@@ -4,10 +4,10 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from app import redaction
 
@@ -56,14 +56,16 @@ async def run(
     # A secret that the limit cuts in two would not be recognised: read that much more.
     margin = _LONGEST_FORM * max((len(secret.encode()) for secret in secrets), default=0)
     async with _reading(OUTPUT_LIMIT + margin) as (tail, pipe):
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=pipe,
-            stderr=pipe,
-            env=dict(environment),
-            cwd=directory,
-            start_new_session=True,
+        process = await _begun(
+            asyncio.create_subprocess_exec(
+                *command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=pipe,
+                stderr=pipe,
+                env=dict(environment),
+                cwd=directory,
+                start_new_session=True,
+            )
         )
         pipe.close()
         try:
@@ -125,6 +127,20 @@ async def _reading(limit: int) -> AsyncIterator[tuple[_Tail, BinaryIO]]:
         finally:
             transport.close()
             await tail.ended.wait()
+
+
+async def _begun(
+    starting: Coroutine[Any, Any, asyncio.subprocess.Process],
+) -> asyncio.subprocess.Process:
+    """Return the process; asyncio, cancelled meanwhile, would end it and not what it started."""
+    task = asyncio.ensure_future(starting)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        if task.exception() is None:
+            await _end(task.result())
+        raise
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -281,6 +281,23 @@ async def test_a_command_that_takes_too_long_is_ended_with_all_it_started(
     await soon(lambda: not any(map(is_alive, pids)))
 
 
+async def test_a_release_that_is_cancelled_while_it_starts_leaves_nothing_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.deployers.command._GRACE", 0.2)
+    release = release_of({"OTHER": "x"})
+
+    task = asyncio.create_task(deployer(tmp_path, LINGER).release(release))
+    while len(pids_in(tmp_path)) < 2:
+        time.sleep(0.1)  # noqa: ASYNC251  the command runs before the loop knows of it
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait({task})
+
+    assert task.cancelled()
+    await soon(lambda: not any(map(is_alive, pids_in(tmp_path))))
+
+
 async def test_a_cancelled_release_is_undone_and_can_be_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
