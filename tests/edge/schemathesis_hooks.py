@@ -1,8 +1,15 @@
 """What schemathesis looks for: refused input is an answer, an accident is not."""
 
 import schemathesis
+from hypothesis import strategies
+from schemathesis.graphql import nodes
 
 _ACCIDENTS = {"INTERNAL", "TIMEOUT", "UNAVAILABLE"}
+
+# A position may name its epoch: `2.7`.
+_POSITIONS = strategies.from_regex(r"([1-9][0-9]{0,2}\.)?[0-9]{1,4}", fullmatch=True)
+
+schemathesis.graphql.scalar("Position", _POSITIONS.map(nodes.String))
 
 
 @schemathesis.check
