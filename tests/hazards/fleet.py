@@ -180,10 +180,15 @@ class Fleet:
         return random.choice((proxy.Fate.LOSE, proxy.Fate.LOSE_ANSWERS))  # noqa: S311  either
 
     def _freeze(self, slot: Slot, service: str) -> bool:
-        """Stop the process where it is, as a machine that is suspended; not twice at a time."""
+        """Stop the process where it is, as a machine that is suspended; not twice at a time.
+
+        Half of them stay awake: somebody has to take over the work of the frozen.
+        """
         if slot.frozen_at is not None or not self._lock.acquire(blocking=False):
             return False
         try:
+            if len(self.frozen) >= len(self.slots) // 2:
+                return False
             slot.frozen_at, slot.frozen_over = time.monotonic(), service
             slot.signal(signal.SIGSTOP)
         finally:
