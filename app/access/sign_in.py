@@ -2,12 +2,14 @@
 
 import dataclasses
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg_pool
 
+from app import gathering
 from app.access import caller, last_use, oidc, tokens
-from app.eventlog import connections
+from app.eventlog import command, connections
 
 _SECONDS = 5.0
 _logger = logging.getLogger(__name__)
@@ -26,6 +28,7 @@ class SignIn:
         is_beta_over: bool,
     ) -> None:
         self._connections = connections.Connections(pool=pool, seconds=_SECONDS)
+        self._own = gathering.Gathering(self._callers, common=(command.LogUnavailableError,))
         self._provider = provider
         self._is_beta_over = is_beta_over
         self._last_use = last_use.LastUse(pool=pool)
@@ -50,10 +53,8 @@ class SignIn:
         return found
 
     async def _by_own(self, token: str) -> caller.Caller | None:
-        async def work(connection: connections.Connection) -> caller.Caller | None:
-            return await tokens.authenticate(connection=connection, token=token)
-
-        found = await self._connections.run(work)
+        token_hash = tokens.hash_of(token)
+        found = None if token_hash is None else await self._own.get(token_hash)
         if found is None:
             _logger.info("refused an API token: unknown, expired or revoked")
             return None
@@ -61,6 +62,12 @@ class SignIn:
         if token_id is not None:
             self._last_use.note(token_id)
         return found
+
+    async def _callers(self, hashes: Sequence[bytes]) -> list[caller.Caller | None]:
+        async def work(connection: connections.Connection) -> list[caller.Caller | None]:
+            return await tokens.callers(connection=connection, hashes=hashes)
+
+        return await self._connections.run(work)
 
     async def _by_provider(self, token: str) -> caller.Caller | None:
         if self._provider is None:

@@ -7,6 +7,7 @@ is in the log (`read.api_tokens`); a hash that the log does not tell of opens no
 import hashlib
 import re
 import secrets
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -22,10 +23,11 @@ _ID = re.compile(r"tok_([0-9a-f]{32})")
 _Connection = psycopg.AsyncConnection[Any]
 
 _FIND = """
-    SELECT t.id, t.subject, t.name, t.roles, t.projects,
+    SELECT a.hash, t.id, t.subject, t.name, t.roles, t.projects,
         EXISTS (SELECT 1 FROM read.people AS p WHERE p.subject = t.subject AND p.in_beta)
     FROM access.tokens AS a JOIN read.api_tokens AS t ON t.id = a.id
-    WHERE a.hash = %s AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > now())
+    WHERE a.hash = ANY(%b)
+        AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > now())
 """
 _KEEP = """
     INSERT INTO access.tokens AS a (id, hash) VALUES (%(id)s, %(hash)s)
@@ -51,16 +53,25 @@ async def is_kept(*, connection: _Connection, token_id: UUID, token: str) -> boo
     return await cursor.fetchone() is not None
 
 
-async def authenticate(*, connection: _Connection, token: str) -> caller.Caller | None:
-    """Return whoever the token speaks for, or None if it is unknown, expired or revoked."""
+def hash_of(token: str) -> bytes | None:
+    """Return the hash of a token; None if it cannot be one."""
     if not (token.startswith(PREFIX) and token.isascii() and len(token) <= _LONGEST):
         return None
+    return _hash(token)
+
+
+async def callers(
+    *, connection: _Connection, hashes: Sequence[bytes]
+) -> list[caller.Caller | None]:
+    """Return whoever the tokens speak for; None for one that is unknown, expired or revoked."""
     async with connection.cursor(row_factory=rows.tuple_row) as cursor:
-        await cursor.execute(_FIND, [_hash(token)])
-        found = await cursor.fetchone()
-    if found is None:
-        return None
-    token_id, subject, name, roles, projects, is_in_beta = found
+        await cursor.execute(_FIND, [list(hashes)])
+        found = {row[0]: _caller(row[1:]) for row in await cursor.fetchall()}
+    return [found.get(each) for each in hashes]
+
+
+def _caller(row: tuple[Any, ...]) -> caller.Caller:
+    token_id, subject, name, roles, projects, is_in_beta = row
     return caller.Caller(
         subject=subject,
         name=name,
