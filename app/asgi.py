@@ -41,9 +41,10 @@ def create(parts: bootstrap.Parts) -> Starlette:
         schema=schema,
         parts=http.Parts(
             reader=reading.Reader(
-                pool=parts.pool,
+                pool=parts.read_pool,
                 event_log=parts.event_log,
                 schema=schema._schema,  # noqa: SLF001  strawberry offers no other way
+                seconds=settings.limit_seconds,
             ),
             event_log=parts.event_log,
             application=parts.application,

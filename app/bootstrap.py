@@ -32,12 +32,13 @@ from app.access import issuer_keys, oidc, sign_in
 from app.application import choices
 from app.audit import feed, lines, proofs, sealer, signing, witnesses
 from app.eventlog import connections, log, rebuild
+from app.graphql import reading
 from app.providers import contract, postgres, rabbitmq, s3
 from app.work import deployment_tasks, policies, queue, service_tasks
 from app.work import orders as order_parts
 from projections import offerings
 
-_LOG_CONNECTIONS = 4  # beside those of queries: the writer, loads, feeds, credentials
+_CONNECTIONS = 8  # beside those of queries: the writer, loads, feeds, credentials
 _AUDIT_SECONDS = 5.0
 _OPEN_WITHIN = 10.0  # seconds
 _RECONNECT = 1.0  # seconds
@@ -63,6 +64,7 @@ class Parts:
     settings: configuration.Settings
     catalogue: catalogues.Catalogue
     pool: psycopg_pool.AsyncConnectionPool[Any]
+    read_pool: psycopg_pool.AsyncConnectionPool[Any]
     event_log: log.EventLog
     vault: secrets.Vault
     application: application.Application
@@ -89,7 +91,10 @@ async def assembled(
     await prepare(conninfo=found.ledger_dsn, progress=progress, at_pace=pace(settings))
     conninfo = database.mortal(found.ledger_dsn)
     async with contextlib.AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(_pool(settings, conninfo))
+        pool = await stack.enter_async_context(_pool(conninfo))
+        read_pool = await stack.enter_async_context(
+            reading.pool(conninfo, size=settings.read_pool_size)
+        )
         event_log = await stack.enter_async_context(_event_log(pool))
         await event_log.begin()
         stack.push_async_callback(brokers.aclose)
@@ -141,6 +146,7 @@ async def assembled(
             settings=settings,
             catalogue=catalogue,
             pool=pool,
+            read_pool=read_pool,
             event_log=event_log,
             vault=vault,
             application=use_cases,
@@ -231,15 +237,15 @@ async def rotate_keys(
     await prepare(conninfo=found.ledger_dsn, progress=progress)
     keys = key_ring.KeyRing.open(settings.keyring_file)
     keys.rotate()
-    async with _pool(settings, found.ledger_dsn) as pool:
+    async with _pool(found.ledger_dsn) as pool:
         return await secrets.Vault(pool=pool, keys=keys).rewrap()
 
 
-def _pool(settings: configuration.Settings, conninfo: str) -> psycopg_pool.AsyncConnectionPool[Any]:
+def _pool(conninfo: str) -> psycopg_pool.AsyncConnectionPool[Any]:
     return connections.Pool(
         conninfo,
         min_size=2,
-        max_size=settings.read_pool_size + _LOG_CONNECTIONS,
+        max_size=_CONNECTIONS,
         timeout=_OPEN_WITHIN,
         reconnect_timeout=_RECONNECT,  # then whoever asks next tries anew: no long back-off
         kwargs={"autocommit": True},  # a query is one statement: BEGIN and COMMIT would be two more

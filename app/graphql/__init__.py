@@ -3,8 +3,12 @@
 types        what can be read: each field beside where it comes from
 source       ... and the words to say it with
 compiler     from an operation to SQL
-reading      runs the statement
-rows         lets graphql-core's executor walk its answer
+reading      runs the statement, for all who ask the same at the same time
+shortcut     from an operation to the text of its answer, without an executor
+prepared     ... what is done once for an operation
+variables    ... its variables, checked against their types
+leaving      ... and what is given up when its client leaves
+rows         lets graphql-core's executor walk what was read, where the short way is none
 operations   the operation at hand
 payloads     what a mutation answers
 following    what a subscription tells
@@ -20,6 +24,7 @@ schema       all of it put together
 trusted      operations that clients name instead of sending
 http         the ASGI application
 negotiation  which methods and media types it takes
+replies      ... and how answers are carried
 asked        the operation that a request holds
 websocket    graphql-transport-ws
 event_stream GraphQL over Server-Sent Events

@@ -6,34 +6,55 @@ is asked for, or an estimate where there are no pages. Nothing is read to know i
 
 import collections
 import dataclasses
+import functools
 import math
 import time
 from collections.abc import Callable, Hashable, Mapping
 
 import graphql
+from graphql.execution import values as execution_values
 
 from app.graphql import limits
-from app.graphql.compiler import binding, connections
+from app.graphql.compiler import binding, pages
 
 _ITEMS = 10  # of a list without pages
 _MUTATION = 100  # one transaction weighs as much as so many fields
 _MINUTE = 60.0
+_NONE = execution_values.VariableValues(sources={}, coerced={})
 _PURSES = 10_000  # callers remembered
 
 
-def of(
+Items = Callable[[binding.Binding], int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Weight:
+    """What a selection costs: so much, and for lists what is below times their items."""
+
+    fixed: int = 0
+    lists: tuple[tuple[Items, "Weight"], ...] = ()
+
+    def of(self, bound: binding.Binding) -> int:
+        """Return the cost with these variables."""
+        return self.fixed + sum(items(bound) * below.of(bound) for items, below in self.lists)
+
+    def beside(self, other: "Weight") -> "Weight":
+        """Return the weight of both."""
+        return Weight(self.fixed + other.fixed, self.lists + other.lists)
+
+
+def weight(
     *,
     schema: graphql.GraphQLSchema,
     operation: graphql.OperationDefinitionNode,
     fragments: Mapping[str, graphql.FragmentDefinitionNode],
-    bound: binding.Binding,
-) -> int:
-    """Return the cost of an operation; fragments are weighed once each."""
+) -> Weight:
+    """Return the weight of an operation; fragments are weighed once each."""
     root = schema.get_root_type(operation.operation)
-    scale = _Scale(schema=schema, fragments=fragments, bound=bound)
-    cost = scale.inside(root, operation.selection_set)
-    is_mutation = operation.operation is graphql.OperationType.MUTATION
-    return cost + (_MUTATION * len(operation.selection_set.selections) if is_mutation else 0)
+    found = _Scale(schema=schema, fragments=fragments).inside(root, operation.selection_set)
+    if operation.operation is graphql.OperationType.MUTATION:
+        return found.beside(Weight(_MUTATION * len(operation.selection_set.selections)))
+    return found
 
 
 class _Scale:
@@ -42,22 +63,25 @@ class _Scale:
         *,
         schema: graphql.GraphQLSchema,
         fragments: Mapping[str, graphql.FragmentDefinitionNode],
-        bound: binding.Binding,
     ) -> None:
         self._schema = schema
         self._fragments = fragments
-        self._bound = bound
-        self._known: dict[str, int] = {}
+        self._known: dict[str, Weight] = {}
 
     def inside(
         self,
         type_: graphql.GraphQLNamedType | None,
         selections: graphql.SelectionSetNode | None,
-    ) -> int:
-        """Return the cost of a selection."""
-        return sum(self._cost(type_, node) for node in selections.selections) if selections else 0
+    ) -> Weight:
+        """Return the weight of a selection."""
+        if selections is None:
+            return Weight()
+        weights = [self._weight(type_, node) for node in selections.selections]
+        return functools.reduce(Weight.beside, weights, Weight())
 
-    def _cost(self, type_: graphql.GraphQLNamedType | None, node: graphql.SelectionNode) -> int:
+    def _weight(
+        self, type_: graphql.GraphQLNamedType | None, node: graphql.SelectionNode
+    ) -> Weight:
         match node:
             case graphql.FieldNode():
                 return self._field(type_, node)
@@ -68,33 +92,45 @@ class _Scale:
                     type_ = self._schema.get_type(node.type_condition.name.value)
                 return self.inside(type_, node.selection_set)
             case _:
-                return 0
+                return Weight()
 
-    def _field(self, type_: graphql.GraphQLNamedType | None, node: graphql.FieldNode) -> int:
+    def _field(self, type_: graphql.GraphQLNamedType | None, node: graphql.FieldNode) -> Weight:
         definition = None
         if graphql.is_composite_type(type_):
             definition = self._schema.get_field(type_, node.name.value)
         if definition is None or node.selection_set is None:
-            return 1
+            return Weight(1)
         below = self.inside(graphql.get_named_type(definition.type), node.selection_set)
-        return 1 + self._items(definition, node) * below
-
-    def _items(self, definition: graphql.GraphQLField, node: graphql.FieldNode) -> int:
         if "first" in definition.args:
-            arguments = self._bound.arguments(definition=definition, node=node)
-            asked = arguments.get("first") or arguments.get("last") or connections.DEFAULT_PAGE
-            return max(1, int(asked))
+            return _of_page(definition, node, below)
         is_plain_list = graphql.is_list_type(graphql.get_nullable_type(definition.type))
         # The items of a page are weighed at its connection.
         is_of_page = node.name.value in ("nodes", "edges")
-        return _ITEMS if is_plain_list and not is_of_page else 1
+        return _times(_ITEMS if is_plain_list and not is_of_page else 1, below)
 
-    def _fragment(self, name: str) -> int:
+    def _fragment(self, name: str) -> Weight:
         if name not in self._known:
             fragment = self._fragments[name]
             type_ = self._schema.get_type(fragment.type_condition.name.value)
             self._known[name] = self.inside(type_, fragment.selection_set)
         return self._known[name]
+
+
+def _of_page(definition: graphql.GraphQLField, node: graphql.FieldNode, below: Weight) -> Weight:
+    def items(bound: binding.Binding) -> int:
+        arguments = bound.arguments(definition=definition, node=node)
+        asked = arguments.get("first") or arguments.get("last") or pages.DEFAULT_PAGE
+        return max(1, int(asked))
+
+    if binding.is_constant(node):
+        return _times(items(binding.Binding(variables=_NONE, caller=None)), below)
+    return Weight(1, ((items, below),))
+
+
+def _times(items: int, below: Weight) -> Weight:
+    if below.lists:
+        return Weight(1, ((lambda _: items, below),))
+    return Weight(1 + items * below.fixed)
 
 
 @dataclasses.dataclass

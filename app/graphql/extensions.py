@@ -119,8 +119,8 @@ class OneRead(strawberry_extensions.SchemaExtension):
             raise graphql.GraphQLError(
                 "The schema cannot be asked for here.", extensions={"code": "FORBIDDEN"}
             )
-        cost = costs.of(schema=schema, operation=operation, fragments=fragments, bound=bound)
-        who.pay(costs.checked(cost, allowed=limits.of(schema)))
+        weight = costs.weight(schema=schema, operation=operation, fragments=fragments)
+        who.pay(costs.checked(weight.of(bound), allowed=limits.of(schema)))
         if operation.operation is not graphql.OperationType.MUTATION:
             who.reader.require_readable(target=target, bound=bound)
         if operation.operation is graphql.OperationType.QUERY:

@@ -56,7 +56,7 @@ def silence(info: context.Info, *, place: str) -> Any:  # noqa: ANN401  as above
     operation: operations.Operation = raw.root_value
     bound = binding.Binding(variables=operation.variables, caller=info.context.caller)
     selector = selection.Selector(
-        schema=raw.schema, fragments=raw.fragments, ask=lambda question: question(bound)
+        schema=raw.schema, fragments=raw.fragments, ask=lambda question, **_: question(bound)
     )
     fields = selector.fields(
         type_=cast("graphql.GraphQLObjectType", graphql.get_named_type(raw.return_type)),

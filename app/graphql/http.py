@@ -16,11 +16,8 @@ import psycopg
 import strawberry
 from starlette import requests, responses, status, types, websockets
 from strawberry import asgi, subscriptions
-from strawberry import http as strawberry_http
 from strawberry.exceptions import ConnectionRejectionError
 from strawberry.schema.exceptions import InvalidOperationTypeError
-from strawberry.types import ExecutionResult
-from strawberry.types.execution import PreExecutionError
 from strawberry.types.graphql import OperationType
 
 from app.access import caller
@@ -33,10 +30,13 @@ from app.graphql import (
     costs,
     event_stream,
     extensions,
+    leaving,
     limits,
     negotiation,
     reading,
+    replies,
     sharing,
+    shortcut,
     streams,
     tracing,
     trusted,
@@ -46,7 +46,7 @@ from app.graphql import (
 _BEARER = "bearer "
 _OVER_GET = frozenset({OperationType.QUERY})
 _OVER_POST = _OVER_GET | {OperationType.MUTATION}
-_BODIES = {400: "BAD_USER_INPUT", 408: "TIMEOUT", 413: "LIMIT_EXCEEDED"}
+_NOBODY = 499  # as proxies log it: nobody is there to read it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,6 +92,7 @@ class GraphQLApp(asgi.GraphQL[context.Context, None]):
         )
         self._parts = parts
         self.documents = parts.documents
+        self._shortcut = shortcut.Shortcut(schema=schema, reader=parts.reader)
         self._purses = costs.Purses(budget=self._allowed.budget)
         self.streams = streams.Streams(
             is_valid=self._is_valid, seconds_between_checks=parts.conduct.seconds_between_checks
@@ -121,24 +122,26 @@ class GraphQLApp(asgi.GraphQL[context.Context, None]):
         try:
             wanted = negotiation.wanted(request)
         except negotiation.RefusedRequestError as error:
-            return _not_taken(error)
+            return replies.not_taken(error)
         media_type = wanted.json or negotiation.MediaType.JSON
         try:
             return await self._executed(request, wanted)
         except negotiation.RefusedRequestError as error:
-            return _not_taken(error, media_type)
+            return replies.not_taken(error, media_type)
         except trusted.DocumentRefusedError as error:
-            return _refused(error.http_status, error, media_type)
+            return replies.refused(error.http_status, error, media_type)
         except graphql.GraphQLError as error:
-            response = _refused(status.HTTP_401_UNAUTHORIZED, error, media_type)
+            response = replies.refused(status.HTTP_401_UNAUTHORIZED, error, media_type)
             response.headers["WWW-Authenticate"] = "Bearer"
             return response
+        except leaving.ClientLeftError:
+            return responses.Response(status_code=_NOBODY)
         except (psycopg.OperationalError, command.LogUnavailableError):
             unavailable = extensions.unavailable()
-            return _refused(status.HTTP_503_SERVICE_UNAVAILABLE, unavailable, media_type)
+            return replies.refused(status.HTTP_503_SERVICE_UNAVAILABLE, unavailable, media_type)
         except Exception as error:  # noqa: BLE001  `shown` logs what nobody anticipated
             masked = extensions.shown(extensions.located(error))
-            return _refused(status.HTTP_500_INTERNAL_SERVER_ERROR, masked, media_type)
+            return replies.refused(status.HTTP_500_INTERNAL_SERVER_ERROR, masked, media_type)
 
     async def _executed(
         self, request: requests.Request, wanted: negotiation.Wanted
@@ -150,6 +153,15 @@ class GraphQLApp(asgi.GraphQL[context.Context, None]):
         is_stream = wanted.json is None
         if wanted.has_events and not is_stream:
             is_stream = extensions.is_subscription(operation, allowed=self._allowed)
+        if wanted.json is not None:
+            answer = await self._shortcut.answer(
+                operation,
+                who=who,
+                may_change=request.method == "POST",
+                receive=request.receive,
+            )
+            if answer is not None:
+                return replies.reply(answer, wanted.json)
         given: dict[str, Any] = {
             "variable_values": operation.variables,
             "context_value": who,
@@ -161,7 +173,7 @@ class GraphQLApp(asgi.GraphQL[context.Context, None]):
                 results=lambda: self.schema.stream(
                     operation.query, allowed_operation_types=may_be, **given
                 ),
-                formatted=_formatted,
+                formatted=replies.formatted,
                 streams=self.streams,
                 token=who.token,
             )
@@ -171,7 +183,7 @@ class GraphQLApp(asgi.GraphQL[context.Context, None]):
             )
         except InvalidOperationTypeError as error:
             raise negotiation.wrong_way(error.operation_type) from error
-        return _response(result, wanted.json or negotiation.MediaType.JSON)
+        return replies.reply(result, wanted.json or negotiation.MediaType.JSON)
 
     async def get_context(
         self,
@@ -238,63 +250,3 @@ def _token(header: str | None) -> str | None:
     if header is None or not header.lower().startswith(_BEARER):
         return None
     return header[len(_BEARER) :].strip()
-
-
-def _response(result: ExecutionResult, media_type: negotiation.MediaType) -> responses.JSONResponse:
-    response = _json(_formatted(result), media_type)
-    if isinstance(result, PreExecutionError):
-        code, headers = _status(result.errors or [])
-        if media_type is negotiation.MediaType.RESPONSE or headers:
-            response.status_code = code
-        response.headers.update(headers)
-    return response
-
-
-def _formatted(result: ExecutionResult) -> Any:  # noqa: ANN401  JSON
-    """Return the answer; one that was never executed has no data."""
-    answer: Any = strawberry_http.process_result(result)
-    if isinstance(result, PreExecutionError) or result.data is None:
-        answer.pop("data", None)
-    return answer
-
-
-def _status(errors: list[graphql.GraphQLError]) -> tuple[int, dict[str, str]]:
-    found = {str((error.extensions or {}).get("code")): error for error in errors}
-    if "UNAUTHENTICATED" in found:
-        return status.HTTP_401_UNAUTHORIZED, {"WWW-Authenticate": "Bearer"}
-    if "RATE_LIMITED" in found:
-        seconds = (found["RATE_LIMITED"].extensions or {})["retryAfter"]
-        return status.HTTP_429_TOO_MANY_REQUESTS, {"Retry-After": str(seconds)}
-    if "INTERNAL" in found:
-        return status.HTTP_500_INTERNAL_SERVER_ERROR, {}
-    if found.keys() & {"UNAVAILABLE", "TIMEOUT"}:
-        return status.HTTP_503_SERVICE_UNAVAILABLE, {}
-    return status.HTTP_400_BAD_REQUEST, {}
-
-
-def _not_taken(
-    error: negotiation.RefusedRequestError,
-    media_type: negotiation.MediaType = negotiation.MediaType.JSON,
-) -> responses.JSONResponse:
-    code = _BODIES.get(error.code, "BAD_USER_INPUT")
-    response = _refused(error.code, _error(error.message, code), media_type)
-    response.headers.update(error.headers)
-    return response
-
-
-def _error(message: str, code: str) -> graphql.GraphQLError:
-    return graphql.GraphQLError(message, extensions={"code": code})
-
-
-def _refused(
-    code: int,
-    error: graphql.GraphQLError,
-    media_type: negotiation.MediaType = negotiation.MediaType.JSON,
-) -> responses.JSONResponse:
-    response = _json({"errors": [error.formatted]}, media_type)
-    response.status_code = code
-    return response
-
-
-def _json(answer: object, media_type: negotiation.MediaType) -> responses.JSONResponse:
-    return responses.JSONResponse(answer, media_type=media_type.value)

@@ -7,12 +7,14 @@ whatever was a well-formed request.
 
 import dataclasses
 import enum
+import functools
 
 from starlette import requests, status
 from strawberry.types.graphql import OperationType
 
 METHODS = "GET, POST"
 _QUALITY = "q="
+_REMEMBERED = 256  # ways of asking
 
 
 class MediaType(enum.Enum):
@@ -44,17 +46,23 @@ class Wanted:
 
 def wanted(request: requests.Request) -> Wanted:
     """Return what the client accepts. Raises RefusedRequestError: 405, 406, 415."""
-    if request.method not in METHODS.split(", "):
+    headers = request.headers
+    return _wanted(request.method, headers.get("accept"), headers.get("content-type", ""))
+
+
+@functools.lru_cache(maxsize=_REMEMBERED)
+def _wanted(method: str, accept: str | None, content_type: str) -> Wanted:
+    if method not in METHODS.split(", "):
         raise RefusedRequestError(
             status.HTTP_405_METHOD_NOT_ALLOWED, f"Use one of {METHODS}.", Allow=METHODS
         )
-    accepted = _accepted(request.headers.get("accept"))
+    accepted = _accepted(accept)
     if not any(accepted.values()):
         names = ", ".join(media_type.value for media_type in MediaType)
         raise RefusedRequestError(
             status.HTTP_406_NOT_ACCEPTABLE, f"An answer can be one of {names}."
         )
-    if request.method == "POST" and not _is_json(request.headers.get("content-type", "")):
+    if method == "POST" and not _is_json(content_type):
         raise RefusedRequestError(
             status.HTTP_415_UNSUPPORTED_MEDIA_TYPE,
             "Send `Content-Type: application/json`, encoded in UTF-8.",

@@ -1,5 +1,6 @@
 """The operation at hand, and what its payloads are compiled from."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -75,9 +76,53 @@ def selected(
 ) -> list[selection.Field]:
     """Return the fields that a target selects at its root."""
     selector = selection.Selector(
-        schema=schema, fragments=target.fragments, ask=lambda question: question(bound)
+        schema=schema, fragments=target.fragments, ask=lambda question, **_: question(bound)
     )
     return selector.fields(type_=target.type, selections=target.selections, path=())
+
+
+def shaped(
+    values: Mapping[str, Any],
+    *,
+    field: selection.Field,
+    target: plans.Target,
+    schema: graphql.GraphQLSchema,
+    bound: binding.Binding,
+) -> Any:  # noqa: ANN401  JSON
+    """Return what is selected of a value that no statement reads, by Python name."""
+    selector = selection.Selector(
+        schema=schema, fragments=target.fragments, ask=lambda question, **_: question(bound)
+    )
+    return _Shaping(selector).value(values, field, target.type)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Shaping:
+    selector: selection.Selector
+
+    def value(
+        self,
+        parent: Any,  # noqa: ANN401  a value of any type
+        field: selection.Field,
+        type_: graphql.GraphQLObjectType,
+    ) -> Any:  # noqa: ANN401  JSON
+        if field.name == "__typename":
+            return type_.name
+        name = field.definition.extensions["strawberry-definition"].python_name
+        found = parent[name] if isinstance(parent, Mapping) else getattr(parent, name)
+        return self._shaped(found, field)
+
+    def _shaped(self, value: Any, field: selection.Field) -> Any:  # noqa: ANN401  as above
+        if value is None:
+            return None
+        if isinstance(value, list):
+            return [self._shaped(each, field) for each in value]
+        if isinstance(field.type, graphql.GraphQLObjectType):
+            below = self.selector.fields(
+                type_=field.type, selections=field.selections, path=field.path
+            )
+            return {each.key: self.value(value, each, field.type) for each in below}
+        return cast("graphql.GraphQLLeafType", field.type).serialize(value)
 
 
 def is_open_to_all(

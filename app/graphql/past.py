@@ -27,13 +27,13 @@ _PROJECTIONS: Mapping[str, projection.Projection] = MappingProxyType(
 )
 _TABLES = MappingProxyType({"ServiceInstance": "service_instances", "Environment": "environments"})
 _POSITION = """
-    SELECT position FROM ledger.events WHERE recorded_at <= %s ORDER BY recorded_at DESC LIMIT 1
+    SELECT position FROM ledger.events WHERE recorded_at <= $1 ORDER BY recorded_at DESC LIMIT 1
 """
 _NAMED = """
-    SELECT id FROM read.environments WHERE project_id = %s AND name = %s ORDER BY created_at DESC
+    SELECT id FROM read.environments WHERE project_id = $1 AND name = $2 ORDER BY created_at DESC
 """
-_BELOW = "SELECT id FROM read.{} WHERE environment_id = %s ORDER BY created_at, id"
-_STARTED = "SELECT id FROM read.{} WHERE environment_id = %s ORDER BY number"
+_BELOW = "SELECT id FROM read.{} WHERE environment_id = $1 ORDER BY created_at, id"
+_STARTED = "SELECT id FROM read.{} WHERE environment_id = $1 ORDER BY number"
 
 _Rows = Mapping[UUID, projection.Row]
 

@@ -1,8 +1,9 @@
 """Runs compiled statements: one for each operation."""
 
 import asyncio
+import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, cast
 from uuid import UUID
@@ -12,16 +13,20 @@ import psycopg
 import psycopg_pool
 from psycopg import rows as row_factories
 
+from app import gathering
+from app.access.caller import Caller
 from app.application import permissions
-from app.eventlog import connections, epochs, log
+from app.eventlog import command, connections, epochs, log
 from app.graphql import past, plan_facts, rows, sharing
 from app.graphql.compiler import access, binding, plans
 
-_SECONDS = 5.0
+_SECONDS = 10.0
+_OPEN_WITHIN = 10.0
+_RECONNECT = 1.0
 _PATIENCE = 1.0  # for the server to answer the request to stop
 _SHARED = 512  # answers of subscriptions
 _PLACES = 100_000  # service instances
-_ENVIRONMENT = "SELECT environment_id FROM read.service_instances WHERE id = %s"
+_ENVIRONMENT = "SELECT environment_id FROM read.service_instances WHERE id = $1"
 _logger = logging.getLogger(__name__)
 
 _FUNCTIONS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
@@ -29,15 +34,33 @@ _FUNCTIONS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
 )
 
 
+def pool(conninfo: str, *, size: int) -> psycopg_pool.AsyncConnectionPool[Any]:
+    """Return connections for a reader."""
+    return psycopg_pool.AsyncConnectionPool(
+        conninfo,
+        min_size=min(2, size),
+        max_size=size,
+        timeout=_OPEN_WITHIN,
+        reconnect_timeout=_RECONNECT,  # then whoever asks next tries anew: no long back-off
+        configure=_configure,
+        # One statement needs no transaction; and it is written as PostgreSQL wants it.
+        kwargs={"autocommit": True, "cursor_factory": psycopg.AsyncRawCursor},
+        open=False,
+    )
+
+
+async def _configure(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Plan each statement once: its parameters are rows, of which the planner knows nothing."""
+    await connection.execute("SET plan_cache_mode = force_generic_plan")
+    await connection.execute("SET jit = off")
+
+
 class ReadTimeoutError(Exception):
     """The statement took too long, and was stopped."""
 
 
 class Reader:
-    """Answers targets from the read models.
-
-    The pool's connections are best in autocommit mode: one statement needs no transaction.
-    """
+    """Answers targets from the read models, through the connections of a `pool`."""
 
     def __init__(
         self,
@@ -58,18 +81,18 @@ class Reader:
     def require_readable(self, *, target: plans.Target, bound: binding.Binding) -> None:
         """Raise FORBIDDEN if the target shows services to a caller without the Beta (R1)."""
         caller = bound.caller
-        if caller is None or caller.is_in_beta or not permissions.needs_beta_to_read(caller):
+        if caller is None or not lacks_beta(caller):
+            return  # nobody is refused elsewhere
+        if self._plans.plan(target=target, bound=bound).types.isdisjoint(access.IN_BETA):
             return
-        plan = self._plans.plan(target=target, bound=bound)
-        if not plan.types.isdisjoint(access.IN_BETA):
-            _logger.warning(
-                "refused %r (%s) the view of services: FEATURE_NOT_ENABLED",
-                *(caller.subject, caller.token_id),
-            )
-            raise graphql.GraphQLError(
-                permissions.BETA_NEEDED,
-                extensions={"code": "FORBIDDEN", "reason": "FEATURE_NOT_ENABLED"},
-            )
+        _logger.warning(
+            "refused %r (%s) the view of services: FEATURE_NOT_ENABLED",
+            *(caller.subject, caller.token_id),
+        )
+        raise graphql.GraphQLError(
+            permissions.BETA_NEEDED,
+            extensions={"code": "FORBIDDEN", "reason": "FEATURE_NOT_ENABLED"},
+        )
 
     async def read(self, *, target: plans.Target, bound: binding.Binding) -> rows.Row:
         """Return what the target selects.
@@ -78,40 +101,58 @@ class Reader:
         LogUnavailableError.
         """
         plan = self._plans.plan(target=target, bound=bound)
-        if plan.statement is None:
-            return {}
-        values = plan.values(bound)
-        for preparation in plan.preparations:
-            request = preparation.request(bound)
-            values[preparation.parameter] = await self._then(request)
-        answer = rows.parsed(await self._run(plan.statement, values))
-        plan.complete(answer, functions=_FUNCTIONS)
-        return answer
+        return rows.parsed(await self.text(plan=plan, row=plan.row(bound), bound=bound))
 
-    async def _then(self, request: object) -> str:
+    def plan(self, *, target: plans.Target, bound: binding.Binding) -> plans.Plan:
+        """Return the plan for these values. Raises GraphQLError for what the client did wrong."""
+        return self._plans.plan(target=target, bound=bound)
+
+    async def text(self, *, plan: plans.Plan, row: plans.Row, bound: binding.Binding) -> str:
+        """Return what the plan selects with the parameters of `row`, as JSON.
+
+        Raises ReadTimeoutError and LogUnavailableError.
+        """
+        if plan.statement is None:
+            return "{}"
         try:
             async with asyncio.timeout(self._seconds):
-                return await self._past.answer(request)
+                for each in plan.preparations:
+                    row = (*row, await self._past.answer(each.request(bound)))
+                if plan.runs is None:
+                    plan.runs = self._runs(plan)
+                text = await plan.runs.get(row)
         except TimeoutError as error:
             raise ReadTimeoutError from error
+        if not plan.computations:
+            return text
+        tree = rows.parsed(text)
+        plan.complete(tree, functions=_FUNCTIONS)
+        return json.dumps(tree, ensure_ascii=False, separators=(",", ":"))
 
-    async def _run(self, statement: bytes, values: Mapping[str, Any]) -> str:
-        async def work(connection: connections.Connection) -> str:
+    def _runs(self, plan: plans.Plan) -> gathering.Gathering[plans.Row, str]:
+        async def run(asked: Sequence[plans.Row]) -> list[str]:
+            return await self._run(plan, asked)
+
+        return gathering.Gathering(run, common=(command.LogUnavailableError,))
+
+    async def _run(self, plan: plans.Plan, asked: Sequence[plans.Row]) -> list[str]:
+        async def work(connection: connections.Connection) -> list[str]:
             async with connection.cursor(row_factory=row_factories.tuple_row) as cursor:
                 try:
-                    await cursor.execute(statement, values)
+                    await cursor.execute(plan.statement or b"", plan.arguments(asked), prepare=True)
                 except psycopg.DatabaseError as error:
                     if error.sqlstate == epochs.DIVERGED:
                         raise epochs.LogDivergedError.of(error) from error
                     raise
-                [(text,)] = await cursor.fetchall()
-                return str(text)
+                answers: dict[int, str] = dict(await cursor.fetchall())
+                return [answers[place] for place in range(1, len(asked) + 1)]
 
-        try:
-            async with asyncio.timeout(self._seconds):
-                return await self._connections.run(work)
-        except TimeoutError as error:
-            raise ReadTimeoutError from error
+        return await self._connections.run(work)
+
+
+def lacks_beta(caller: Caller | None) -> bool:
+    """Is the caller one to whom services are not shown (R1)?"""
+    return caller is not None and not caller.is_in_beta and permissions.needs_beta_to_read(caller)
 
 
 class Places:

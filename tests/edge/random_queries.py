@@ -1,4 +1,8 @@
-"""Random operations that fit the schema, with arguments that need not make sense."""
+"""Random operations that fit the schema, with arguments that need not make sense.
+
+With several roots, aliases, variables and their defaults, `@skip` and `@include`, inline and named
+fragments, also on interfaces and unions.
+"""
 
 import json
 import random
@@ -25,31 +29,47 @@ class Source:
         self._random = random.Random(seed)  # noqa: S311  the same ones in every run
         self._texts = (*_JUNK, *known, *known)
         self._variables: list[tuple[str, str, Any]] = []
+        self._fragments: list[str] = []
 
     def operation(self, kind: graphql.OperationType) -> tuple[str, dict[str, Any]]:
         """Return a document and its variables."""
-        self._variables = []
+        self._variables, self._fragments = [], []
         root = self._schema.get_root_type(kind)
         assert root is not None
-        name = self._random.choice(list(root.fields))
-        body = self._field(name, root.fields[name], depth=0)
+        names = self._random.sample(list(root.fields), self._random.choice((1, 1, 2)))
+        body = " ".join(self._field(name, root.fields[name], depth=0) for name in names)
         given = ", ".join(f"${name}: {type_}" for name, type_, _ in self._variables)
         head = f"{kind.value} Q({given})" if given else f"{kind.value} Q"
-        return f"{head} {{ {body} }}", {name: value for name, _, value in self._variables}
+        text = " ".join([f"{head} {{ {body} }}", *self._fragments])
+        return text, {name: value for name, type_, value in self._variables if " = " not in type_}
 
     def _field(self, name: str, field: graphql.GraphQLField, *, depth: int) -> str:
         arguments = []
         for key, argument in field.args.items():
             if graphql.is_required_argument(argument) or self._random.random() < 0.4:
-                variable = f"v{len(self._variables)}"
                 value = self._value(argument.type, depth=0)
-                self._variables.append((variable, str(argument.type), value))
-                arguments.append(f"{key}: ${variable}")
+                arguments.append(f"{key}: {self._variable(str(argument.type), value)}")
         written = f"({', '.join(arguments)})" if arguments else ""
         type_ = graphql.get_named_type(field.type)
         below = self._selection(type_, depth=depth + 1)
         key = f"a{depth}_{name}: " if self._random.random() < 0.1 else ""
-        return f"{key}{name}{written}{below}"
+        return f"{key}{name}{written}{self._directive()}{below}"
+
+    def _variable(self, type_: str, value: object) -> str:
+        name = f"v{len(self._variables)}"
+        self._variables.append((name, type_, value))
+        return f"${name}"
+
+    def _directive(self) -> str:
+        if self._random.random() > 0.08:
+            return ""
+        name, condition = self._random.choice(
+            (("skip", "false"), ("include", "true"), ("skip", ""), ("include", ""))
+        )
+        is_default = self._random.random() < 0.3
+        type_ = "Boolean! = true" if is_default else "Boolean!"
+        condition = condition or self._variable(type_, self._random.random() < 0.5)
+        return f" @{name}(if: {condition})"
 
     def _selection(self, type_: graphql.GraphQLNamedType, *, depth: int) -> str:
         if graphql.is_leaf_type(type_):
@@ -57,7 +77,7 @@ class Source:
         parts = ["__typename"]
         if isinstance(type_, graphql.GraphQLUnionType | graphql.GraphQLInterfaceType):
             parts += [
-                f"... on {each.name} {self._selection(each, depth=depth)}"
+                f"... on {each.name}{self._directive()} {self._selection(each, depth=depth)}"
                 for each in self._schema.get_possible_types(type_)
                 if self._random.random() < 0.5
             ]
@@ -69,6 +89,11 @@ class Source:
             ]
             self._random.shuffle(chosen)
             parts += [self._field(name, field, depth=depth) for name, field in chosen[:4]]
+            if self._random.random() < 0.1:
+                fragment = f"F{len(self._fragments)}"
+                written = " ".join(self._field(name, field, depth=6) for name, field in chosen[4:5])
+                self._fragments.append(f"fragment {fragment} on {type_} {{ __typename {written} }}")
+                parts = [*parts[:2], f"...{fragment}", *parts[2:]]
         return "{ " + " ".join(parts) + " }"
 
     def _value(self, type_: graphql.GraphQLInputType, *, depth: int) -> Any:  # noqa: ANN401  any input
@@ -110,13 +135,13 @@ class Source:
 
 
 def ids_of(answers: Sequence[object]) -> list[str]:
-    """Return the texts of answers that look like ids or cursors."""
+    """Return the texts of answers that look like ids, cursors or positions."""
     found: set[str] = set()
 
     def look(value: object) -> None:
         if isinstance(value, dict):
             for key, item in value.items():
-                if key in ("id", "endCursor", "cursor") and isinstance(item, str):
+                if key in ("id", "endCursor", "cursor", "position") and isinstance(item, str):
                     found.add(item)
                 look(item)
         elif isinstance(value, list):

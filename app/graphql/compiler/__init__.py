@@ -6,13 +6,15 @@ the shape of the statement (`@skip`, an order, a filter that is there or not) is
 question about the variables, and the plan is used again whenever the answers are the same.
 
 binding      the values of one execution: variables, arguments, what was given beside them
+arguments    ... how arguments are made of variables
 selection    the fields selected of a type: fragments, aliases, directives
 compiling    the walk: objects, parameters, questions
 sources      columns, expressions, related rows
-connections  keyset pages; `cursors` are their places, `filtering` says which rows
+connections  keyset pages; `pages` says which one, `cursors` where, `filtering` of which rows
 moments      a row as it was
 documents    values inside a JSON document, in SQL or in Python
 nodes        things of any type, by id
 plans        the statement and its parameters, kept by operation
+texts        values as PostgreSQL reads them
 access       what a caller may see: the one place
 """

@@ -13,6 +13,9 @@ from app.graphql.compiler import binding, selection
 TYPE_KEY = "$type"
 """The hidden key under which an object of an abstract type tells its own; no alias can be this."""
 
+GIVEN = sql.Identifier("given")
+"""The row of an execution's parameters, as text: one statement answers many executions."""
+
 _PAIRS = 50  # a function takes 100 arguments
 _LARGEST = 5000  # fields
 
@@ -57,8 +60,10 @@ class Compiler:
         schema: graphql.GraphQLSchema,
         fragments: Mapping[str, graphql.FragmentDefinitionNode],
         bound: binding.Binding,
+        is_walked: bool,
     ) -> None:
         self.schema = schema
+        self._is_walked = is_walked
         self.bound = bound
         self.answers: list[tuple[binding.Question, Hashable]] = []
         self.parameters: dict[str, binding.Value] = {}
@@ -71,23 +76,35 @@ class Compiler:
         self._fields = 0
         self._selector = selection.Selector(schema=schema, fragments=fragments, ask=self.ask)
 
-    def ask(self, question: binding.Question) -> Hashable:
-        """Return the answer, on which the statement then depends."""
+    def ask(
+        self, question: binding.Question, *, about: graphql.SelectionNode | None = None
+    ) -> Hashable:
+        """Return the answer, on which the statement then depends.
+
+        It does not if the question is `about` the arguments of a node that are always the same.
+        """
         answer = question(self.bound)
-        self.answers.append((question, answer))
+        if about is None or not binding.is_constant(about):
+            self.answers.append((question, answer))
         return answer
 
+    def number(self, value: binding.Value, *, about: graphql.SelectionNode) -> sql.Composable:
+        """Return the expression of a whole number that the arguments of a node decide."""
+        if binding.is_constant(about):
+            return sql.Literal(value(self.bound))
+        return sql.SQL("{}::int4").format(self.parameter(value))
+
     def parameter(self, value: binding.Value) -> sql.Composable:
-        """Return the placeholder of a value."""
+        """Return the expression of a value; cast it to its type."""
         name = f"p{len(self.parameters) + len(self.preparations)}"
         self.parameters[name] = value
-        return sql.Placeholder(name)
+        return sql.SQL("{}.{}").format(GIVEN, sql.Identifier(name))
 
     def prepared(self, *, kind: str, request: binding.Value) -> sql.Composable:
-        """Return the placeholder of a value that is fetched before."""
+        """Return the expression of a value that is fetched before."""
         name = f"p{len(self.parameters) + len(self.preparations)}"
         self.preparations.append(Preparation(parameter=name, kind=kind, request=request))
-        return sql.Placeholder(name)
+        return sql.SQL("{}.{}").format(GIVEN, sql.Identifier(name))
 
     @contextlib.contextmanager
     def replacing(self, tables: Mapping[str, Callable[[], sql.Composable]]) -> Iterator[None]:
@@ -141,7 +158,7 @@ class Compiler:
     ) -> sql.Composable:
         """Return the JSON object of a row with what is selected below the field."""
         pairs: list[tuple[str, sql.Composable]] = []
-        if is_typed:
+        if is_typed and self._is_walked:
             pairs.append((TYPE_KEY, sql.Literal(type_.name)))
         for below in self.fields(type_=type_, selections=field.selections, path=field.path):
             if below.name == "__typename":

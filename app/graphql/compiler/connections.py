@@ -1,6 +1,8 @@
 """Connections: keyset pages, forwards and backwards.
 
-One more row than asked for is fetched, so that the page knows whether another one follows.
+One more row than asked for is fetched if the client wants to know whether another one follows.
+Rows reach the aggregates in the order of the page; none of them has an ORDER BY of its own, for
+which PostgreSQL would sort the rows anew.
 """
 
 import dataclasses
@@ -11,19 +13,17 @@ import graphql
 from psycopg import sql
 
 from app.graphql import limits
-from app.graphql.compiler import access, binding, compiling, cursors, filtering, selection, sources
+from app.graphql.compiler import (
+    access,
+    binding,
+    compiling,
+    cursors,
+    filtering,
+    pages,
+    selection,
+    sources,
+)
 from app.graphql.compiler.compiling import Compiler
-
-DEFAULT_PAGE = 50
-
-
-@dataclasses.dataclass(frozen=True)
-class Page:
-    """The shape of a page."""
-
-    is_backward: bool
-    has_after: bool
-    has_before: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,20 +63,34 @@ class _Paging:
             graphql.get_named_type(self.type.fields["nodes"].type),
         )
         compiler.types.add(self.node_type.name)  # a list tells of its rows, if only their number
-        largest = limits.of(compiler.schema).page
-        self.page = cast("Page", compiler.ask(lambda bound: _page(field, bound, largest)))
+        largest = self.largest = limits.of(compiler.schema).page
+        self.page = cast(
+            "pages.Page",
+            compiler.ask(lambda bound: pages.asked(field, bound, largest), about=field.nodes[0]),
+        )
         self.order = self._order()
         self.filters = filtering.asked(connection.filters, field=field, compiler=compiler)
-        self.limit = compiler.parameter(lambda bound: _limit(field, bound, largest))
+        self.limit = compiler.number(
+            lambda bound: pages.size(field, bound, largest), about=field.nodes[0]
+        )
         self.row = compiler.alias()
+        self.is_counted = self._is_counted()
 
     def expression(self) -> sql.Composable:
         pairs = [(below.key, self._value(below)) for below in self._fields(self.type, self.field)]
         tree = compiling.json_object([(key, expression) for key, (expression, _) in pairs])
         if not any(needs_rows for _, (_, needs_rows) in pairs):
             return tree
-        return sql.SQL("(SELECT {} FROM ({}) AS {} WHERE {}.page_row <= {}::int4)").format(
-            tree, self._rows(), self.row, self.row, self.limit
+        return sql.SQL("(SELECT {} FROM ({}) AS {})").format(tree, self._rows(), self.row)
+
+    def _is_counted(self) -> bool:
+        """Tell whether the client asks for a page beyond this one, in its direction."""
+        wanted = "hasPreviousPage" if self.page.is_backward else "hasNextPage"
+        return any(
+            info.name == wanted
+            for below in self._fields(self.type, self.field)
+            if below.name == "pageInfo"
+            for info in self._fields(below.type, below)
         )
 
     def _fields(
@@ -104,11 +118,13 @@ class _Paging:
                 return sql.Literal(self.type.name), False
 
     def _aggregate(self, tree: sql.Composable) -> sql.Composable:
-        # Ordered by itself: PostgreSQL may sort the rows for another aggregate beside it.
-        direction = sql.SQL("DESC" if self.page.is_backward else "ASC")
-        return sql.SQL("coalesce(json_agg({} ORDER BY {}.page_row {}), '[]'::json)").format(
-            tree, self.row, direction
-        )
+        return sql.SQL("coalesce(json_agg({}){}, '[]'::json)").format(tree, self._filter())
+
+    def _filter(self) -> sql.Composable:
+        """Return what leaves out the row beyond the page."""
+        if not self.is_counted:
+            return sql.SQL("")
+        return sql.SQL(" FILTER (WHERE {}.page_row <= {})").format(self.row, self.limit)
 
     def _edge(self, field: selection.Field) -> sql.Composable:
         pairs: list[tuple[str, sql.Composable]] = []
@@ -132,25 +148,22 @@ class _Paging:
             case "hasPreviousPage":
                 return self._beyond(is_ahead=False)
             case "startCursor":
-                return self._outermost("ASC")
+                return self._cursor(sql.SQL("1"))
             case "endCursor":
-                return self._outermost("DESC")
+                return self._cursor(sql.SQL("count(*){}").format(self._filter()))
             case _:
                 return sql.Literal("PageInfo")
 
-    def _outermost(self, direction: Literal["ASC", "DESC"]) -> sql.Composable:
-        if self.page.is_backward:
-            direction = "DESC" if direction == "ASC" else "ASC"
-        return sql.SQL("(array_agg({} ORDER BY {}.page_row {}))[1]").format(
-            self.order.cursor(self.row), self.row, sql.SQL(direction)
+    def _cursor(self, place: sql.Composable) -> sql.Composable:
+        """Return the cursor of the row at a place of the page."""
+        return sql.SQL("(array_agg({}){})[{}]").format(
+            self.order.cursor(self.row), self._filter(), place
         )
 
     def _beyond(self, *, is_ahead: bool) -> sql.Composable:
         """Tell whether there are rows ahead of the page, or behind it."""
         if is_ahead != self.page.is_backward:
-            return sql.SQL("coalesce(max({}.page_size) > {}::int4, false)").format(
-                self.row, self.limit
-            )
+            return sql.SQL("count(*) > {}").format(self.limit)
         edge: Literal["after", "before"] = "before" if is_ahead else "after"
         if not (self.page.has_before if is_ahead else self.page.has_after):
             return sql.SQL("false")
@@ -174,19 +187,44 @@ class _Paging:
         if self.page.has_before:
             every.append(self._compare(there, "before", is_inside=True))
         is_downward = self.order.is_descending != self.page.is_backward
-        direction = sql.SQL(" DESC" if is_downward else " ASC")
-        return sql.SQL(
-            "SELECT {fetched}.*, row_number() OVER () AS page_row, count(*) OVER () AS page_size"
-            " FROM (SELECT {there}.* FROM {table} WHERE {every} ORDER BY {keys}"
-            " LIMIT {limit}::int4 + 1) AS {fetched}"
+        rows: sql.Composable = self._fetched(
+            there, sql.SQL(" AND ").join(every), is_downward=is_downward
+        )
+        if self.is_counted:
+            rows = sql.SQL("SELECT {}.*, row_number() OVER () AS page_row FROM ({}) AS {}").format(
+                fetched, rows, fetched
+            )
+        if self.page.is_backward:
+            order: sql.Composable = sql.SQL("{}.page_row DESC").format(fetched)
+            if not self.is_counted:
+                order = self._keys(fetched, is_downward=not is_downward)
+            rows = sql.SQL("SELECT * FROM ({}) AS {} ORDER BY {}").format(rows, fetched, order)
+        return rows
+
+    def _fetched(
+        self, there: sql.Composable, condition: sql.Composable, *, is_downward: bool
+    ) -> sql.Composable:
+        """Return the rows of the page, outermost first, and one more if it is counted."""
+        limit: sql.Composable = self.limit
+        if self.is_counted:
+            limit = sql.SQL("{} + 1").format(limit)
+        found: sql.Composable = sql.SQL(
+            "SELECT {there}.* FROM {table} WHERE {condition} ORDER BY {keys}"
         ).format(
-            fetched=fetched,
             there=there,
             table=self._table(there),
-            every=sql.SQL(" AND ").join(every),
-            keys=sql.SQL(", ").join(key + direction for key in self.order.columns(there)),
-            limit=self.limit,
+            condition=condition,
+            keys=self._keys(there, is_downward=is_downward),
         )
+        if not binding.is_constant(self.field.nodes[0]):
+            # The planner looks for an index when it sees how few rows there can be at most.
+            largest = sql.Literal(self.largest + 1)
+            found = sql.SQL("SELECT * FROM ({} LIMIT {}) AS {}").format(found, largest, there)
+        return sql.SQL("{} LIMIT {}").format(found, limit)
+
+    def _keys(self, there: sql.Composable, *, is_downward: bool) -> sql.Composable:
+        direction = sql.SQL(" DESC" if is_downward else " ASC")
+        return sql.SQL(", ").join(key + direction for key in self.order.columns(there))
 
     def _table(self, there: sql.Composable) -> sql.Composable:
         return sources.table(self.node_type, there=there, compiler=self.compiler)
@@ -234,36 +272,5 @@ class _Paging:
 
     def _order(self) -> cursors.Order:
         field, orders = self.field, self.connection.orders
-        name = self.compiler.ask(lambda bound: _order_name(field, bound))
+        name = self.compiler.ask(lambda bound: pages.order_name(field, bound), about=field.nodes[0])
         return next((order for order in orders if order.name == name), orders[0])
-
-
-def _order_name(field: selection.Field, bound: binding.Binding) -> str | None:
-    order = field.arguments(bound).get("orderBy")
-    return None if order is None else str(order.value)
-
-
-def _page(field: selection.Field, bound: binding.Binding, largest: int) -> Page:
-    arguments = field.arguments(bound)
-    for name in ("first", "last"):
-        size = arguments.get(name)
-        if size is not None and not 1 <= size <= largest:
-            message = f"`{name}` is {size}; it must be between 1 and {largest}."
-            if size > largest:
-                raise limits.exceeded(message, node=field.nodes[0])
-            raise binding.bad_input(message, node=field.nodes[0])
-    if arguments.get("first") is not None and arguments.get("last") is not None:
-        raise binding.bad_input(
-            "Give `first` or `last`, not both.",
-            node=field.nodes[0],
-        )
-    return Page(
-        is_backward=arguments.get("last") is not None,
-        has_after=arguments.get("after") is not None,
-        has_before=arguments.get("before") is not None,
-    )
-
-
-def _limit(field: selection.Field, bound: binding.Binding, largest: int) -> int:
-    arguments = field.arguments(bound)
-    return arguments.get("first") or arguments.get("last") or min(DEFAULT_PAGE, largest)

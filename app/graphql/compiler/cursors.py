@@ -19,6 +19,7 @@ from app.eventlog import epochs
 from app.graphql.compiler import binding, positions
 
 _LARGEST_POSITION = 2**63 - 1
+_LARGEST_NUMBER = 2**31 - 1
 _LONGEST = 1000
 
 
@@ -81,6 +82,13 @@ def _whole_number(value: object) -> int:
     return int(text)
 
 
+def _small_number(value: object) -> int:
+    number = _whole_number(value)
+    if number > _LARGEST_NUMBER:
+        raise ValueError("no number of a column")
+    return number
+
+
 def _moment(value: str) -> datetime:
     moment = datetime.fromisoformat(value)
     if moment.tzinfo is None:
@@ -99,6 +107,6 @@ _PARSERS: Mapping[str, Callable[..., object]] = {
     "timestamptz": _moment,
     "uuid": uuid.UUID,
     "int8": _whole_number,
-    "int4": _whole_number,
+    "int4": _small_number,
     "text": _text,
 }

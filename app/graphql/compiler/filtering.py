@@ -55,7 +55,7 @@ def asked(
     return [
         (filter_, compiler.parameter(_filter_value(field, name, filter_)))
         for name, filter_ in filters.items()
-        if compiler.ask(_is_set(field, name)) is True
+        if compiler.ask(_is_set(field, name), about=field.nodes[0]) is True
     ]
 
 

@@ -59,7 +59,10 @@ class AtMoment:
         self, *, field: selection.Field, here: sql.Composable | None, compiler: Compiler
     ) -> sql.Composable:
         """Return the object of the row."""
-        if compiler.ask(lambda bound: field.arguments(bound).get("at") is None) is True:
+        is_now = compiler.ask(
+            lambda bound: field.arguments(bound).get("at") is None, about=field.nodes[0]
+        )
+        if is_now is True:
             return self.now.expression(field=field, here=here, compiler=compiler)
 
         def prepared(table: str, *, is_below: bool) -> sql.Composable:
@@ -102,7 +105,9 @@ class Differing:
             read = self.parse(field.arguments(bound)["id"])
             return read if read is not None and read[0] in self.type_names else (None, None)
 
-        type_name = cast("str | None", compiler.ask(lambda bound: found(bound)[0]))
+        type_name = cast(
+            "str | None", compiler.ask(lambda bound: found(bound)[0], about=field.nodes[0])
+        )
         type_ = compiler.object_type(field.type.name)
         there, subject = compiler.alias(), compiler.alias()
         tree = compiler.object(type_=type_, field=field, row=there)

@@ -29,7 +29,10 @@ class Node:
         def found(bound: binding.Binding) -> tuple[str, UUID] | None:
             return self.parse(field.arguments(bound)["id"])
 
-        type_name = cast("str | None", compiler.ask(lambda bound: (found(bound) or (None,))[0]))
+        type_name = cast(
+            "str | None",
+            compiler.ask(lambda bound: (found(bound) or (None,))[0], about=field.nodes[0]),
+        )
         if type_name is None:
             return sql.SQL("NULL::json")
         id_ = compiler.parameter(lambda bound: (found(bound) or (None, None))[1])

@@ -1,19 +1,28 @@
-"""Plans: statements ready to run, kept for as long as their operations are asked."""
+"""Plans: statements ready to run, kept for as long as their operations are asked.
+
+A statement takes a list of executions, each a row of parameters, and answers them all.
+"""
 
 import collections
 import dataclasses
+import functools
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import graphql
+import msgspec
 from psycopg import sql
 
-from app.graphql.compiler import binding, compiling, documents
+from app import gathering
+from app.graphql.compiler import binding, compiling, documents, texts
+
+Row = tuple[str | None, ...]
+"""The parameters of one execution."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(eq=False)
 class Plan:
-    """A statement that returns one JSON text; None if nothing has to be read."""
+    """A statement that returns place and JSON text of each row; None if nothing has to be read."""
 
     statement: bytes | None
     parameters: Mapping[str, binding.Value]
@@ -21,10 +30,29 @@ class Plan:
     computations: Sequence[compiling.Computation]
     types: frozenset[str]
     """The object types that it shows something of."""
+    is_whole: bool
+    """Is everything that is selected read, and nothing to be put beside it?"""
+    runs: gathering.Gathering[Row, str] | None = None
+    """Where those meet who run it at the same time, once somebody has."""
 
-    def values(self, bound: binding.Binding) -> dict[str, Any]:
-        """Return the parameters, but for those that are prepared."""
-        return {name: _checked(value(bound)) for name, value in self.parameters.items()}
+    def row(self, bound: binding.Binding) -> Row:
+        """Return the parameters, but for those that are prepared.
+
+        Raises BAD_USER_INPUT for a value that cannot be one.
+        """
+        return tuple([texts.text_of(value(bound)) for value in self.parameters.values()])
+
+    def arguments(self, rows: Sequence[Row]) -> list[str]:
+        """Return what the statement takes for these rows."""
+        if not self.names:
+            return []
+        given = [dict(zip(self.names, row, strict=True)) for row in rows]
+        return [msgspec.json.encode(given).decode()]
+
+    @functools.cached_property
+    def names(self) -> tuple[str, ...]:
+        """The names of the parameters, those that are prepared at the end."""
+        return (*self.parameters, *(each.parameter for each in self.preparations))
 
     def complete(self, tree: object, *, functions: Mapping[str, Callable[[Any], Any]]) -> None:
         """Fill in what pure functions make of facts in the tree."""
@@ -42,6 +70,8 @@ class Target:
     type: graphql.GraphQLObjectType
     selections: tuple[graphql.SelectionSetNode, ...]
     fragments: Mapping[str, graphql.FragmentDefinitionNode]
+    is_walked: bool = True
+    """Does graphql-core's executor walk the answer? Then objects of abstract types tell theirs."""
 
 
 @dataclasses.dataclass
@@ -72,12 +102,13 @@ class Plans:
 
     def plan(self, *, target: Target, bound: binding.Binding) -> Plan:
         """Return the plan for the target with these values."""
-        known = self._known.get(target.key)
+        key = (target.key, target.is_walked)
+        known = self._known.get(key)
         if known is None:
-            known = self._known[target.key] = _Variants(target=target)
+            known = self._known[key] = _Variants(target=target)
             if len(self._known) > self._limit:
                 self._known.popitem(last=False)
-        self._known.move_to_end(target.key)
+        self._known.move_to_end(key)
         found = known.root
         while isinstance(found, _Fork):
             found = found.branches.get(found.question(bound))
@@ -96,23 +127,39 @@ def compiled(
     *, schema: graphql.GraphQLSchema, target: Target, bound: binding.Binding
 ) -> tuple[Plan, Sequence[tuple[binding.Question, Hashable]]]:
     """Compile the target; return its plan with the questions and answers it depends on."""
-    compiler = compiling.Compiler(schema=schema, fragments=target.fragments, bound=bound)
+    compiler = compiling.Compiler(
+        schema=schema, fragments=target.fragments, bound=bound, is_walked=target.is_walked
+    )
     fields = compiler.fields(type_=target.type, selections=target.selections, path=())
     pairs = [
         (field.key, compiler.value(field, None)) for field in fields if field.source is not None
     ]
-    statement = None
-    if pairs:
-        text = sql.SQL("SELECT {}::text").format(compiling.json_object(pairs)).as_string(None)
-        statement = text.encode()
     plan = Plan(
-        statement=statement,
+        statement=_statement(pairs, compiler) if pairs else None,
         parameters=compiler.parameters,
         preparations=tuple(compiler.preparations),
         computations=tuple(compiler.computations),
         types=frozenset(compiler.types),
+        is_whole=len(pairs) == len(fields),
     )
     return plan, compiler.answers
+
+
+def _statement(pairs: Sequence[tuple[str, sql.Composable]], compiler: compiling.Compiler) -> bytes:
+    names = [*compiler.parameters, *(each.parameter for each in compiler.preparations)]
+    rows = sql.SQL("(VALUES (1::int8)) AS {} (place)").format(compiling.GIVEN)
+    if names:
+        rows = sql.SQL(
+            "ROWS FROM (json_to_recordset($1::json) AS ({})) WITH ORDINALITY AS {} ({}, place)"
+        ).format(
+            sql.SQL(", ").join(sql.SQL("{} text").format(sql.Identifier(name)) for name in names),
+            compiling.GIVEN,
+            sql.SQL(", ").join(map(sql.Identifier, names)),
+        )
+    statement = sql.SQL("SELECT {}.place, {}::text FROM {}").format(
+        compiling.GIVEN, compiling.json_object(pairs), rows
+    )
+    return statement.as_string(None).encode()
 
 
 def _grown(
@@ -127,20 +174,3 @@ def _grown(
     fork = root if isinstance(root, _Fork) else _Fork(question=question)
     fork.branches[answer] = _grown(fork.branches.get(answer), rest, plan)
     return fork
-
-
-def _checked(value: object) -> object:
-    """Refuse text that no column can hold."""
-    texts = value if isinstance(value, list) else [value]
-    for text in texts:
-        if isinstance(text, str) and ("\x00" in text or not _is_encodable(text)):
-            raise binding.bad_input("A text holds characters that cannot be stored.")
-    return value
-
-
-def _is_encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

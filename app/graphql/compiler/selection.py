@@ -1,16 +1,24 @@
 """The fields that an operation selects of a type."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, cast
 
 import graphql
 from graphql.execution import values
 
 from app.graphql.compiler import binding
 
-Ask = Callable[[binding.Question], object]
-"""Asks a question about the variables, and remembers the answer."""
+
+class Ask(Protocol):
+    """Asks a question about the variables, and remembers the answer."""
+
+    def __call__(
+        self, question: binding.Question, *, about: graphql.SelectionNode | None = None
+    ) -> object:
+        """Return the answer."""
+        ...
+
 
 _BACK_REFERENCE = "strawberry-definition"
 
@@ -129,7 +137,7 @@ class Selector:
             )
             return not (skip and skip["if"]) and (include is None or bool(include["if"]))
 
-        return bool(self.ask(question))
+        return bool(self.ask(question, about=node))
 
     def _definition(self, type_: graphql.GraphQLObjectType, name: str) -> graphql.GraphQLField:
         definition = self.schema.get_field(type_, name)

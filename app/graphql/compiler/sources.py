@@ -186,7 +186,9 @@ class Either:
         self, *, field: selection.Field, here: sql.Composable | None, compiler: Compiler
     ) -> sql.Composable:
         """Return what the chosen source returns."""
-        chosen = compiler.ask(lambda bound: next(iter(field.arguments(bound)[self.argument])))
+        chosen = compiler.ask(
+            lambda bound: next(iter(field.arguments(bound)[self.argument])), about=field.nodes[0]
+        )
         source = self.options[str(chosen)]
         return source.expression(field=field, here=here, compiler=compiler)
 

@@ -22,7 +22,7 @@ async def join_beta(
     """Call the use case."""
     del given
     position = await use_cases.people.join_beta(request=request, subject=request.actor)
-    return Done(position, {}, _viewer(request))
+    return Done(position, {}, await _viewer(use_cases, request))
 
 
 @mutation(
@@ -37,7 +37,7 @@ async def leave_beta(
     """Call the use case."""
     del given
     position = await use_cases.people.leave_beta(request=request, subject=request.actor)
-    return Done(position, {}, _viewer(request))
+    return Done(position, {}, await _viewer(use_cases, request))
 
 
 @mutation(
@@ -87,10 +87,10 @@ async def revoke_token(
     return Done(position, {"token": token_id})
 
 
-def _viewer(request: Request) -> dict[str, object]:
+async def _viewer(use_cases: application.Application, request: Request) -> dict[str, object]:
     if request.caller is None:
         raise ValueError("a mutation has a caller")
-    return {"viewer": viewer.viewer_of(request.caller)}
+    return {"viewer": await viewer.viewer_of(request.caller, use_cases=use_cases)}
 
 
 FIELDS = [

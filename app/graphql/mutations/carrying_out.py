@@ -13,7 +13,7 @@ import strawberry
 
 from app import application
 from app.application.request import Request
-from app.graphql import context, extensions, identifiers, payloads
+from app.graphql import context, extensions, identifiers, payloads, rows
 from app.graphql.mutations import refusing
 from app.graphql.types import refusals
 from domain import errors
@@ -46,6 +46,30 @@ Command = Callable[[application.Application, Request, Any], Awaitable[Done]]
 """Calls one use case: what the program can do, the command as it came in, and its input."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Mutation:
+    """A command as a field of the schema: one input in, success or a refusal out."""
+
+    command: Command
+    given: type
+    success: type
+    needs_beta: bool
+
+    async def carry_out(self, place: payloads.Place, given: Any) -> rows.Row:  # noqa: ANN401  an input, or none
+        """Return the success or the refusal, with what is selected of it."""
+        if not self.needs_beta:
+            payloads.require_readable(place, self.success)
+        given = given or self.given()
+        try:
+            request = _request(place, given)
+            done = await self.command(place.context.application, request, given)
+        except errors.RefusedError as error:
+            return await refusing.refusal(place, error, given_id=_main_id(given))
+        return await payloads.success(
+            place, self.success, position=done.position, changed=done.changed, values=done.values
+        )
+
+
 def mutation(
     *,
     given: type,
@@ -54,7 +78,7 @@ def mutation(
     is_input_optional: bool = False,
     needs_beta: bool = True,
 ) -> Callable[[Command], Any]:
-    """Make a mutation of a command: one input in, success or a refusal out.
+    """Make a mutation of a command.
 
     One that does not need the Beta must not show what does (R1): that is refused before.
     """
@@ -65,13 +89,13 @@ def mutation(
     ]
 
     def made(command: Command) -> Any:  # noqa: ANN401  a strawberry field
+        carried = Mutation(command=command, given=given, success=success, needs_beta=needs_beta)
+
         async def resolve(info: context.Info, input: Any) -> Any:  # noqa: ANN401  as annotated below
-            if not needs_beta:
-                payloads.require_readable(info, success)
-            return await _carry_out(info, input, success, command)
+            return await carried.carry_out(payloads.place_of(info), input)
 
         async def resolve_optional(info: context.Info, input: Any = strawberry.UNSET) -> Any:  # noqa: ANN401  as annotated below
-            return await _carry_out(info, input or given(), success, command)
+            return await carried.carry_out(payloads.place_of(info), input)
 
         resolve = resolve_optional if is_input_optional else resolve
         resolve.__name__ = command.__name__
@@ -82,24 +106,11 @@ def mutation(
             ],
             "return": result | None,  # null if it broke, so that its siblings are still told
         }
-        return strawberry.mutation(resolver=resolve, description=description)
+        return strawberry.mutation(
+            resolver=resolve, description=description, metadata={"mutation": carried}
+        )
 
     return made
-
-
-async def _carry_out(
-    info: context.Info,
-    given: Any,  # noqa: ANN401  any of the inputs
-    success: type,
-    command: Command,
-) -> Any:  # noqa: ANN401  success or a refusal
-    try:
-        done = await command(info.context.application, _request(info, given), given)
-    except errors.RefusedError as error:
-        return await refusing.refusal(info, error, given_id=_main_id(given))
-    return await payloads.success(
-        info, success, position=done.position, changed=done.changed, values=done.values
-    )
 
 
 def uuid_of(id_: str, *, type_name: str) -> UUID:
@@ -132,9 +143,9 @@ def json_object(value: object, *, path: str) -> dict[str, Any] | None:
     return value
 
 
-def _request(info: context.Info, given: object) -> Request:
+def _request(place: payloads.Place, given: object) -> Request:
     """Return the command as it came in; its content is all of the input but the key."""
-    caller = info.context.caller
+    caller = place.context.caller
     if caller is None:
         raise extensions.unauthenticated()
     content = _plain(given)
@@ -152,11 +163,11 @@ def _request(info: context.Info, given: object) -> Request:
             )
     return Request(
         actor=caller.subject,
-        name=info.field_name,
+        name=place.field.name,
         content=content,
         idempotency_key=key,
         caller=caller,
-        traceparent=info.context.traceparent,
+        traceparent=place.context.traceparent,
     )
 
 

@@ -127,7 +127,7 @@ EVENTS = {
     "actor": Filter(selecting.ACTOR),
     "correlationId": Filter(selecting.CORRELATION, _any_uuid),
     "after": Filter(selecting.AFTER, _text),
-    "until": Filter(selecting.UNTIL),
+    "until": Filter(selecting.UNTIL, int),
     "recordedFrom": Filter(selecting.RECORDED_FROM),
     "recordedBefore": Filter(selecting.RECORDED_BEFORE),
 }

@@ -48,12 +48,35 @@ _Size = Annotated[
 ]
 
 
-async def checkpoint(info: context.Info, size: _Size = None) -> AuditCheckpoint | None:
+async def checkpoint_of(
+    asking: context.Context, *, size: Position | None = None
+) -> AuditCheckpoint | None:
     """Return the checkpoint of that size."""
     try:
-        return _checkpoint(await info.context.proofs.checkpoint(size=size))
+        return _checkpoint(await asking.proofs.checkpoint(size=size))
     except proofs.NotCoveredError:
         return None
+
+
+async def checkpoint(info: context.Info, size: _Size = None) -> AuditCheckpoint | None:
+    """Return it to the executor."""
+    return await checkpoint_of(info.context, size=size)
+
+
+async def inclusion_of(
+    asking: context.Context, *, position: Position, size: Position | None = None
+) -> InclusionProof | None:
+    """Prove that an event is in the log."""
+    try:
+        found = await asking.proofs.inclusion(position=position, size=size)
+    except proofs.NotCoveredError:
+        return None
+    return InclusionProof(
+        position=Position(found.position),
+        leaf=_text(found.leaf),
+        hashes=[_text(each) for each in found.hashes],
+        checkpoint=_checkpoint(found.checkpoint),
+    )
 
 
 async def inclusion(
@@ -61,14 +84,20 @@ async def inclusion(
     position: Annotated[Position, strawberry.argument(description="The place of the event.")],
     size: _Size = None,
 ) -> InclusionProof | None:
-    """Prove that an event is in the log."""
+    """Return it to the executor."""
+    return await inclusion_of(info.context, position=position, size=size)
+
+
+async def consistency_of(
+    asking: context.Context, *, earlier: Position, size: Position | None = None
+) -> ConsistencyProof | None:
+    """Prove that the log only grew."""
     try:
-        found = await info.context.proofs.inclusion(position=position, size=size)
+        found = await asking.proofs.consistency(earlier=earlier, size=size)
     except proofs.NotCoveredError:
         return None
-    return InclusionProof(
-        position=Position(found.position),
-        leaf=_text(found.leaf),
+    return ConsistencyProof(
+        earlier=_checkpoint(found.earlier),
         hashes=[_text(each) for each in found.hashes],
         checkpoint=_checkpoint(found.checkpoint),
     )
@@ -81,16 +110,8 @@ async def consistency(
     ],
     size: _Size = None,
 ) -> ConsistencyProof | None:
-    """Prove that the log only grew."""
-    try:
-        found = await info.context.proofs.consistency(earlier=earlier, size=size)
-    except proofs.NotCoveredError:
-        return None
-    return ConsistencyProof(
-        earlier=_checkpoint(found.earlier),
-        hashes=[_text(each) for each in found.hashes],
-        checkpoint=_checkpoint(found.checkpoint),
-    )
+    """Return it to the executor."""
+    return await consistency_of(info.context, earlier=earlier, size=size)
 
 
 def _checkpoint(found: proofs.Checkpoint) -> AuditCheckpoint:

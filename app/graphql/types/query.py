@@ -90,9 +90,13 @@ def _id(description: str) -> source.Argument:
     return source.argument("id", strawberry.ID, description)
 
 
-def _viewer(info: context.Info) -> Viewer | None:
-    who = info.context.caller
-    return None if who is None else viewer_of(who)
+async def _viewer_of(asking: context.Context) -> Viewer | None:
+    who = asking.caller
+    return None if who is None else await viewer_of(who, use_cases=asking.application)
+
+
+async def _viewer(info: context.Info) -> Viewer | None:
+    return await _viewer_of(info.context)
 
 
 @strawberry.type(description="What can be read. Reading changes nothing.")
@@ -100,7 +104,9 @@ class Query:
     """What can be read."""
 
     viewer: Viewer | None = strawberry.field(
-        resolver=_viewer, description="Who is asking; null without a token."
+        resolver=_viewer,
+        metadata={"value": _viewer_of},
+        description="Who is asking; null without a token.",
     )
     node: Node | None = source.field(
         nodes.Node(parse=identifiers.parsed),
@@ -227,15 +233,18 @@ class Query:
     )
     audit_checkpoint: proofs.AuditCheckpoint | None = strawberry.field(
         resolver=proofs.checkpoint,
+        metadata={"value": proofs.checkpoint_of},
         description="A signed state of the log: the newest one, or that of a size; null if there"
         " is none.",
     )
     inclusion_proof: proofs.InclusionProof | None = strawberry.field(
         resolver=proofs.inclusion,
+        metadata={"value": proofs.inclusion_of},
         description="The proof that an event is in the log; null if no checkpoint covers it yet.",
     )
     consistency_proof: proofs.ConsistencyProof | None = strawberry.field(
         resolver=proofs.consistency,
+        metadata={"value": proofs.consistency_of},
         description="The proof that the log only grew between two checkpoints; null if there are"
         " none of these sizes.",
     )

@@ -22,7 +22,7 @@ OPERATOR = caller.Caller(
 )
 
 
-class CountingCursor(psycopg.AsyncCursor[Any]):
+class CountingCursor(psycopg.AsyncRawCursor[Any]):
     """Remembers every statement that is sent."""
 
     async def execute(self, query: Any, params: Any = None, **options: Any) -> Any:  # noqa: ANN401  as psycopg declares it

@@ -33,6 +33,7 @@ async def api(database: str, directory: Path, *, beta_ended: bool) -> AsyncItera
                 database,
                 min_size=1,
                 open=False,
+                configure=reading._configure,
                 kwargs={"autocommit": True, "cursor_factory": CountingCursor},
             )
         )

@@ -104,7 +104,7 @@ def cost(text: str, **variables: object) -> int:
     )
     assert not isinstance(coerced, list)
     bound = binding.Binding(variables=coerced, caller=None)
-    return costs.of(schema=schema, operation=operation, fragments=fragments, bound=bound)
+    return costs.weight(schema=schema, operation=operation, fragments=fragments).of(bound)
 
 
 def test_cost_multiplies_by_the_pages_that_are_asked_for() -> None:
