@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import uvicorn
 
-from app import asgi, bootstrap, database, object_storage
+from app import asgi, bootstrap, database, http_protocol, object_storage
 from app import settings as configuration
 from app.access import caller
 from app.application import request, tokens
@@ -66,6 +66,7 @@ async def _serve(
             uvicorn.Config(
                 application,
                 lifespan="off",
+                http=http_protocol.Protocol,
                 log_config=None,
                 access_log=False,
                 server_header=False,
@@ -210,8 +211,11 @@ def _listening(settings: configuration.Settings) -> Iterator[socket.socket]:
             f"Cannot listen on {settings.host} port {settings.port}: {error.strerror}. Choose"
             " another with SERVICEBOOK_PORT or --port."
         ) from error
+    # Connections inherit both. asyncio does not set this one on a listener that it did not make:
+    # the body of an answer would wait up to 40 ms for the client to acknowledge its headers.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
-        # Connections inherit it. Who takes nothing of what is sent for so long is given up:
+        # Who takes nothing of what is sent for so long is given up:
         # otherwise a stream to a client that stopped reading would be held for ever.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _SILENT_PEER)
     with listener:
