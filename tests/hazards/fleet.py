@@ -129,7 +129,9 @@ class Fleet:
                     slot.start()
 
     def _kill(self, every: float, is_over: threading.Event) -> None:
-        while not is_over.wait(every):
+        due = time.monotonic() + every
+        while not is_over.wait(max(0.0, due - time.monotonic())):
+            due += every  # however long the last one took to replace
             self.replace_ended()
             with self._lock:
                 now = time.monotonic()
