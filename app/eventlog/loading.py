@@ -90,13 +90,15 @@ class Loader:
         self._pool = pool
         self._mapper = event_mapper
         self._waiting: collections.deque[_Pending] = collections.deque()
+        self._running = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def load(self, wanted: Wanted) -> History:
         """Return the aggregates as they are now. Raises LogUnavailableError."""
         outcome: asyncio.Future[_Found] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Pending(wanted, outcome))
-        if len(self._tasks) < _AT_ONCE:
+        if self._running < _AT_ONCE:
+            self._running += 1
             task = asyncio.create_task(self._drain())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -107,16 +109,23 @@ class Loader:
         return self._history(wanted, await self._ask(wanted, until=until))
 
     async def _drain(self) -> None:
-        while self._waiting:
-            count = min(_BATCH, len(self._waiting))
-            taken = [self._waiting.popleft() for _ in range(count)]
-            # What one caller takes from a snapshot, one without folds reads from the first event.
-            batches: dict[frozenset[str], list[_Pending]] = {}
-            for pending in taken:
-                if not pending.outcome.done():
-                    batches.setdefault(pending.wanted.folds, []).append(pending)
-            for folds, batch in batches.items():
-                await self._answer(batch, folds)
+        try:
+            while self._waiting:
+                await self._take()
+        finally:
+            # At once: a callback of the task would run later, and who comes meanwhile be forgotten.
+            self._running -= 1
+
+    async def _take(self) -> None:
+        count = min(_BATCH, len(self._waiting))
+        taken = [self._waiting.popleft() for _ in range(count)]
+        # What one caller takes from a snapshot, one without folds reads from the first event.
+        batches: dict[frozenset[str], list[_Pending]] = {}
+        for pending in taken:
+            if not pending.outcome.done():
+                batches.setdefault(pending.wanted.folds, []).append(pending)
+        for folds, batch in batches.items():
+            await self._answer(batch, folds)
 
     async def _answer(self, batch: Sequence[_Pending], folds: frozenset[str]) -> None:
         known: dict[UUID, int] = {}

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from app.eventlog import command, log, mapper
+from app.eventlog import command, loading, log, mapper
 from domain import events, values
 
 pytestmark = pytest.mark.anyio
@@ -405,3 +405,14 @@ async def test_unknown_topic_fails_the_load_that_asked_for_it_alone(
     assert isinstance(of_strange, mapper.UnknownTopicError)
     assert not isinstance(of_plain, BaseException)
     assert len(of_plain.events[plain]) == 1
+
+
+async def test_who_loads_in_the_moment_in_which_all_statements_ended_is_answered(
+    event_log: log.EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "_AT_ONCE", 1)
+
+    async with asyncio.timeout(20):
+        found = [await event_log.load(uuid4()) for _ in range(3)]
+
+    assert [dict(each.events) for each in found] == [{}, {}, {}]
