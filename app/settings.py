@@ -33,6 +33,9 @@ _AmqpAddress = Annotated[str, msgspec.Meta(pattern=rf"^(amqps?://)?{_HOST_AND_PO
 _RedisUrl = Annotated[
     str, msgspec.Meta(pattern=rf"^rediss?://{_LOGIN}[^\s/@?#]+(/[0-9]*)?(\?[^\s#]*)?$")
 ]
+_NatsUrl = Annotated[
+    str, msgspec.Meta(pattern=r"^(nats|tls)://([^\s/@?#]+@)?[^\s/@?#:]+(:[0-9]{1,5})?$")
+]
 _ManagementUrl = Annotated[
     str, msgspec.Meta(pattern=rf"^https?://{_LOGIN}[^\s/@?#]+(/[^\s@?#]*)?$")
 ]
@@ -332,6 +335,14 @@ class Settings:
         metadata=_about(
             "The claim of its tokens that may hold OPERATOR or AUDITOR; roles in projects come"
             " from memberships.",
+        ),
+    )
+    nats_url: _NatsUrl | None = field(
+        default=None,
+        metadata=_about(
+            "Where `servicebook events publish` publishes: a NATS with JetStream, as"
+            " nats://[user:password@]host:4222, or tls://….",
+            is_secret=True,
         ),
     )
     introspection: bool = field(

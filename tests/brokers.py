@@ -1,4 +1,4 @@
-"""Redis and RabbitMQ as Debian has them, run for the tests in a directory of their own."""
+"""Redis, RabbitMQ and NATS as Debian has them, run for the tests in a directory of their own."""
 
 import contextlib
 import dataclasses
@@ -38,6 +38,10 @@ class Broker:
         return f"redis://{_USER}:{self.password}@127.0.0.1:{self.port}/0"
 
     @property
+    def nats_url(self) -> str:
+        return f"nats://{_USER}:{self.password}@127.0.0.1:{self.port}"
+
+    @property
     def management_url(self) -> str:
         return f"http://{_USER}:{self.password}@127.0.0.1:{self.management_port}"
 
@@ -59,6 +63,11 @@ def require_rabbitmq() -> tuple[str, str]:
     if server and names:
         return server, names
     return _left_out("no RabbitMQ: apt-get install rabbitmq-server")
+
+
+def require_nats() -> str:
+    """Return where the server is, or leave the test out."""
+    return shutil.which("nats-server") or _left_out("no NATS: apt-get install nats-server")
 
 
 @contextlib.contextmanager
@@ -122,6 +131,22 @@ def running_rabbitmq(directory: Path) -> Iterator[Broker]:
         httpx.Client(trust_env=False) as client,
     ):
         _await(lambda: _is_open(port) and _is_healthy(client, broker), log)
+        yield broker
+
+
+@contextlib.contextmanager
+def running_nats(directory: Path, *, port: int | None = None) -> Iterator[Broker]:
+    """Run a NATS with JetStream; one that is started again in the directory has its streams."""
+    program = require_nats()
+    broker = Broker(port=port or _free_ports(1)[0], password="secret")
+    configuration = directory / "nats.conf"
+    configuration.write_text(
+        f'listen: "127.0.0.1:{broker.port}"\njetstream {{ store_dir: "{directory}" }}\n'
+        f"authorization {{ user: {_USER}, password: {broker.password} }}\n"
+    )
+    log = directory / "nats.log"
+    with _process([program, "--config", str(configuration)], log=log):
+        _await(lambda: _is_open(broker.port), log)
         yield broker
 
 

@@ -7,6 +7,7 @@ exporting     lines by the thousand, as the database writes them
 selecting     which events: what the filters mean, each with its index
 feed          the log from a position on, and then what comes
 streaming     the feed over HTTP: lines or Server-Sent Events; asked, compression beside it
+outlet        the feed into a stream of NATS JetStream, each event once
 sealer        the one that lets the tree grow after the log, and signs how far it came
 witnesses     where checkpoints go, so that copies lie outside the database owner's reach
 proofs        inclusion and consistency proofs, from the stored nodes

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias, cast
 
 import click
+import nats.aio.client
 import psycopg
 import psycopg_pool
 
 from app import database, migrations
 from app import settings as configuration
-from app.audit import asked, event_page, exporting, feed, lines, sealer, signing
+from app.audit import asked, event_page, exporting, feed, lines, outlet, sealer, signing
 from app.audit.verification import exports, notes
 from app.eventlog import connections, epochs, hints
 
@@ -66,6 +67,26 @@ def follow(**given: str | tuple[str, ...] | None) -> None:
     """Do likewise, and stay for what comes, until Ctrl-C."""
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_export(_asked(given), is_followed=True))
+
+
+@events.command()
+@click.option(
+    "--stream", default="servicebook", show_default=True, help="Made if it is not there yet."
+)
+@click.option(
+    "--prefix", default="servicebook", show_default=True, help="What each subject begins with."
+)
+@click.option("--once", is_flag=True, help="End when all that there is has been published.")
+@_filtered
+def publish(stream: str, prefix: str, *, once: bool, **given: str | tuple[str, ...] | None) -> None:
+    """Publish the log to a stream of NATS JetStream, each event once, until Ctrl-C.
+
+    It goes on where the stream ends, whatever was restarted; --after is where an empty one begins.
+    The server is that of SERVICEBOOK_NATS_URL.
+    """
+    place = outlet.Stream(name=stream, prefix=prefix)
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_publish(place, _asked(given), follows=not once))
 
 
 @events.command()
@@ -179,6 +200,39 @@ async def _export(wanted: asked.Asked, *, is_followed: bool) -> None:
                     sys.stdout.buffer.write(chunk.text)
                     sys.stdout.buffer.flush()
                     bar.update(chunk.position - after - bar.pos)
+
+
+async def _publish(stream: outlet.Stream, wanted: asked.Asked, *, follows: bool) -> None:
+    condition, values = wanted.selection.conditions()
+    async with _pooled() as pool, _nats() as client:
+        source = outlet.Outlet(
+            client=client,
+            stream=stream,
+            feed=feed.Feed(pool=pool, hints=hints.Hints(pool=pool)),
+            export=exporting.Export(condition=condition, values=values),
+            source=lines.source(await pool.run(sealer.log_id)),
+        )
+        try:
+            await source.prepare()
+            _say(f"Publishing to the stream {stream.name}")
+            await source.run(begin_after=wanted.after, follows=follows)
+        except (epochs.LogDivergedError, outlet.ForeignStreamError) as error:
+            raise click.ClickException(str(error)) from error
+
+
+@contextlib.asynccontextmanager
+async def _nats() -> AsyncIterator[nats.aio.client.Client]:
+    found = configuration.load()
+    if found.nats_url is None:
+        raise click.ClickException("SERVICEBOOK_NATS_URL does not say where to publish.")
+    try:
+        client = await outlet.connect(found.nats_url)
+    except outlet.UnreachableError as error:
+        raise click.ClickException(str(error)) from error
+    try:
+        yield client
+    finally:
+        await client.close()
 
 
 def _progress(length: int, *, is_hidden: bool) -> Any:  # noqa: ANN401  click does not name its type

@@ -40,3 +40,8 @@ LEAF: LiteralString = f"sha256('\\x00'::bytea || convert_to({LINE}, 'UTF8'))"
 def origin(log_id: uuid.UUID) -> str:
     """Return the name that checkpoints of a log begin with."""
     return f"servicebook/{log_id}"
+
+
+def source(log_id: uuid.UUID) -> str:
+    """Return the source that all lines of a log have."""
+    return f"urn:servicebook:log:{log_id}"

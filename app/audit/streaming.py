@@ -23,7 +23,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from app.access import caller
-from app.audit import asked, compression, exporting, feed, selecting
+from app.audit import asked, compression, exporting, feed, lines, selecting
 from app.eventlog import epochs
 from app.graphql import streams as open_streams
 from app.graphql.compiler import access
@@ -110,7 +110,7 @@ class Stream:
             return f"id: {place}\n\n".encode()
         return (
             f'{{"id":"position-{place}","position":"{place}",'
-            f'"source":"urn:servicebook:log:{self._log_id}",'
+            f'"source":"{lines.source(self._log_id)}",'
             '"specversion":"1.0","type":"PositionReached"}\n'
         ).encode()
 
