@@ -43,6 +43,7 @@ def create(parts: bootstrap.Parts) -> Starlette:
             reader=reading.Reader(
                 pool=parts.read_pool,
                 event_log=parts.event_log,
+                texts=parts.texts,
                 schema=schema._schema,  # noqa: SLF001  strawberry offers no other way
                 seconds=settings.limit_seconds,
             ),

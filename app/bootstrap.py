@@ -23,6 +23,7 @@ from app import (
     key_ring,
     migrations,
     object_storage,
+    personal_texts,
     secrets,
 )
 from app import brokers as broker_parts
@@ -67,6 +68,7 @@ class Parts:
     read_pool: psycopg_pool.AsyncConnectionPool[Any]
     event_log: log.EventLog
     vault: secrets.Vault
+    texts: personal_texts.PersonalTexts
     application: application.Application
     queue: procrastinate.App
     sign_in: sign_in.SignIn
@@ -106,6 +108,7 @@ async def assembled(
         providers |= brokers.providers(orders)
         await _publish(pool, catalogue, providers)
         vault = secrets.Vault(pool=pool, keys=keys)
+        texts = personal_texts.PersonalTexts(pool=pool, keys=keys)
         agreements = exchange.VaultExchange(vault=vault, public_url=settings.own_url)
         use_cases = application.create(
             pool=pool,
@@ -113,6 +116,7 @@ async def assembled(
             catalogue=catalogue,
             providers=providers,
             vault=vault,
+            texts=texts,
             exchange=agreements,
             terms=_terms(settings),
         )
@@ -149,6 +153,7 @@ async def assembled(
             read_pool=read_pool,
             event_log=event_log,
             vault=vault,
+            texts=texts,
             application=use_cases,
             queue=tasks,
             sign_in=await stack.enter_async_context(_sign_in(settings, pool)),
@@ -233,12 +238,13 @@ def pace(settings: configuration.Settings) -> rebuild.Pace:
 async def rotate_keys(
     *, settings: configuration.Settings, found: database.Database, progress: Progress
 ) -> int:
-    """Make a new primary key and seal all credentials with it; return how many."""
+    """Make a new primary key, seal all credentials and people's keys with it; return how many."""
     await prepare(conninfo=found.ledger_dsn, progress=progress)
     keys = key_ring.KeyRing.open(settings.keyring_file)
     keys.rotate()
     async with _pool(found.ledger_dsn) as pool:
-        return await secrets.Vault(pool=pool, keys=keys).rewrap()
+        people = await personal_texts.PersonalTexts(pool=pool, keys=keys).rewrap()
+        return people + await secrets.Vault(pool=pool, keys=keys).rewrap()
 
 
 def _pool(conninfo: str) -> psycopg_pool.AsyncConnectionPool[Any]:

@@ -146,11 +146,14 @@ def keys() -> None:
 
 @keys.command()
 def rotate() -> None:
-    """Make a new key, and seal all credentials with it; old copies of the ring stay readable."""
+    """Make a new key, and seal with it all credentials and the keys of people.
+
+    What was sealed before, in old dumps, opens as long as the old keys are in the ring.
+    """
     found = configuration.load()
     with database.available(settings=found, progress=_say) as available:
         count = asyncio.run(bootstrap.rotate_keys(settings=found, found=available, progress=_say))
-    _say(f"Sealed {count} credentials with the new key; back up {found.keyring_file}")
+    _say(f"Sealed {count} credentials and keys with the new key; back up {found.keyring_file}")
 
 
 @main.command()

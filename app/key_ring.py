@@ -101,9 +101,8 @@ class KeyRing:
 
     def seal(self, text: bytes, *, context: bytes) -> tuple[str, bytes]:
         """Return the key's id and the sealed text, which opens in the same context only."""
-        nonce = os.urandom(_NONCE_BYTES)
         keys = self._keys
-        return keys.primary, nonce + AESGCM(keys.by_id[keys.primary]).encrypt(nonce, text, context)
+        return keys.primary, encrypted(text, key=keys.by_id[keys.primary], context=context)
 
     def unseal(self, sealed: bytes, *, key_id: str, context: bytes) -> bytes:
         """Return the text; raises KeyMissingError, and InvalidTag if anything was changed."""
@@ -112,11 +111,27 @@ class KeyRing:
         key = self._keys.by_id.get(key_id)
         if key is None:
             raise KeyMissingError(path=self._path, key_id=key_id)
-        return AESGCM(key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], context)
+        return decrypted(sealed, key=key, context=context)
+
+
+def new_key() -> bytes:
+    """Return a new key for AES-256-GCM."""
+    return AESGCM.generate_key(bit_length=8 * _KEY_BYTES)
+
+
+def encrypted(text: bytes, *, key: bytes, context: bytes) -> bytes:
+    """Return nonce, encrypted text and tag."""
+    nonce = os.urandom(_NONCE_BYTES)
+    return nonce + AESGCM(key).encrypt(nonce, text, context)
+
+
+def decrypted(sealed: bytes, *, key: bytes, context: bytes) -> bytes:
+    """Return the text; raises InvalidTag if anything was changed."""
+    return AESGCM(key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], context)
 
 
 def _new_key() -> tuple[str, bytes]:
-    return secrets.token_hex(4), AESGCM.generate_key(bit_length=8 * _KEY_BYTES)
+    return secrets.token_hex(4), new_key()
 
 
 def _read(path: Path) -> _Keys:

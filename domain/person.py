@@ -1,5 +1,6 @@
-"""A person: what it signed up for."""
+"""A person: what it signed up for, and that it is forgotten."""
 
+import uuid
 from datetime import datetime
 from typing import ClassVar, Self
 from uuid import UUID
@@ -8,9 +9,11 @@ from eventsourcing.domain import Aggregate
 
 from domain import events
 
+_NAMESPACE = UUID("5e7b1ceb-0001-5000-8000-000000000000")
+
 
 class Person(Aggregate):
-    """The commands of a person about itself (R1)."""
+    """What a person asks about itself (R1), and that it is forgotten."""
 
     TOPIC: ClassVar[str] = "Person"
     fold_version: ClassVar[int] = 1
@@ -35,6 +38,8 @@ class Person(Aggregate):
                 self.is_in_beta = True
             case events.BetaLeft():
                 self.is_in_beta = False
+            case events.PersonErased():
+                pass  # what it wrote is not here; it may act again
             case _:
                 raise TypeError(f"{type(event).__name__} is no event of a person")
 
@@ -47,3 +52,12 @@ class Person(Aggregate):
         """Do without Beta features; nothing that was begun with them stops."""
         if self.is_in_beta:
             self.trigger_event(events.BetaLeft, timestamp=at)
+
+    def erase(self, *, at: datetime) -> None:
+        """Forget what the person wrote so far; each time anew."""
+        self.trigger_event(events.PersonErased, timestamp=at, subject=self.subject)
+
+
+def identify(subject: str) -> UUID:
+    """Return the id of the person that a subject names."""
+    return uuid.uuid5(_NAMESPACE, subject)

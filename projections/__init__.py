@@ -3,7 +3,7 @@
     projection           what a read model is
     projects             projects by name
     members              who may do what in a project
-    people               who signed up for what
+    people               who signed up for what, and who was erased
     api_tokens           API tokens and how far they reach
     subscriptions        the units of each offering that a project has and uses
     environments         environments, their deployer, what runs in them now

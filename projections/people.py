@@ -1,4 +1,4 @@
-"""Who signed up for what."""
+"""Who signed up for what, and who was erased."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -17,11 +17,11 @@ from projections.projection import (
 
 
 class People:
-    """A row per person that ever signed up for something."""
+    """A row per person that ever signed up for something, or was erased."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     folds: ClassVar[EventClasses] = frozenset(
-        {events.PersonAppeared, events.BetaJoined, events.BetaLeft}
+        {events.PersonAppeared, events.BetaJoined, events.BetaLeft, events.PersonErased}
     )
     table: ClassVar[Table] = Table(
         name="people",
@@ -29,6 +29,7 @@ class People:
             Column("id", "uuid"),
             Column("subject", "text"),
             Column("in_beta", "bool"),
+            Column("erased_at", "timestamptz", is_nullable=True),
             Column("position", "int8"),
         ),
         primary_key=("id",),
@@ -37,11 +38,8 @@ class People:
 
     def keys(self, recorded: RecordedEvent) -> Sequence[Key]:
         """Return the person whose event it is."""
-        match recorded.event:
-            case events.PersonAppeared() | events.BetaJoined() | events.BetaLeft() as event:
-                return [(event.originator_id,)]
-            case _:
-                return []
+        event = recorded.event
+        return [(event.originator_id,)] if type(event) in self.folds else []
 
     def fold(self, row: Row | None, recorded: RecordedEvent, key: Key) -> Row | None:
         """Return the person after the event."""
@@ -49,11 +47,13 @@ class People:
             return row
         match recorded.event:
             case events.PersonAppeared(subject=subject):
-                row = {"id": key[0], "subject": subject, "in_beta": False}
+                row = {"id": key[0], "subject": subject, "in_beta": False, "erased_at": None}
             case events.BetaJoined():
                 row = {**(row or {}), "in_beta": True}
             case events.BetaLeft():
                 row = {**(row or {}), "in_beta": False}
+            case events.PersonErased():
+                row = {**(row or {}), "erased_at": recorded.recorded_at}
             case _:
                 return row
         return {**row, "position": recorded.position}

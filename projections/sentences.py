@@ -1,7 +1,8 @@
 """What an event of a service instance means, in a sentence for people.
 
 A sentence tells what happened and what follows from it. It never holds a secret: events do
-not, and providers' messages were redacted before they became events.
+not, and providers' messages were redacted before they became events. What people write is sealed
+in it as it is in the event, and is opened when it is shown.
 """
 
 from collections.abc import Sequence

@@ -6,7 +6,7 @@
 `unit_of_work`   loads aggregates, collects what they recorded, commits, retries on conflict
 `snapshots`      what long streams add up to, so that they are not read from their start
 `projects`       projects, members, subscriptions, environments
-`people`         what people sign up for
+`people`         what people sign up for, and that they are forgotten
 `tokens`         API tokens
 `services`       what people ask of service instances
 `results`        what providers and the clock report of service instances
@@ -26,7 +26,7 @@ import psycopg_pool
 
 from app import catalogue as catalogues
 from app import exchange as exchanges
-from app import secrets
+from app import personal_texts, secrets
 from app.application.admission import Admission
 from app.application.deployments import Deployments
 from app.application.people import People
@@ -73,6 +73,7 @@ def create(
     catalogue: catalogues.Catalogue,
     providers: Mapping[str, object],
     vault: secrets.Vault,
+    texts: personal_texts.PersonalTexts,
     exchange: exchanges.VaultExchange,
     terms: Terms,
 ) -> Application:
@@ -92,6 +93,7 @@ def create(
             catalogue=catalogue,
             providers=providers,
             vault=vault,
+            texts=texts,
             terms=terms,
         ),
         results=Results(event_log=event_log, terms=terms),
@@ -100,6 +102,7 @@ def create(
             admission=admission,
             catalogue=catalogue,
             providers=providers,
+            texts=texts,
             terms=terms,
         ),
         rollout=rollout,

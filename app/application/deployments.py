@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from uuid import UUID
 
-from app import catalogue
+from app import catalogue, personal_texts
 from app.application import choices, endings
 from app.application.admission import Admission, Place
 from app.application.permissions import Action
@@ -37,9 +37,11 @@ class Deployments:
         admission: Admission,
         catalogue: catalogue.Catalogue,
         providers: Mapping[str, object],
+        texts: personal_texts.PersonalTexts,
         terms: Terms,
     ) -> None:
         self._log = event_log
+        self._texts = texts
         self._admission = admission
         self._catalogue = catalogue
         self._terms = terms
@@ -95,7 +97,10 @@ class Deployments:
         await self._admission.admit_to(
             Place.DEPLOYMENT, deployment_id, request=request, action=Action.REPORT_DEPLOYMENT
         )
-        told = values.text(message, path="message", limit=_MESSAGE_LIMIT) if message else ""
+        told = "reported as failed"
+        if message:
+            told = values.text(message, path="message", limit=_MESSAGE_LIMIT)
+            told = await self._texts.seal(told, subject=request.actor, place=deployment_id)
         wanted = DeploymentStatus.SUCCEEDED if succeeded else DeploymentStatus.FAILED
 
         async def decide(work: UnitOfWork) -> None:
@@ -106,9 +111,7 @@ class Deployments:
             if succeeded:
                 await endings.switch(work, found)
             else:
-                await endings.fail(
-                    work, found, code="RELEASE_FAILED", message=told or "reported as failed"
-                )
+                await endings.fail(work, found, code="RELEASE_FAILED", message=told)
 
         return await commit(event_log=self._log, request=request, decide=decide)
 

@@ -1,22 +1,20 @@
-"""Use cases of people: what they sign up for (R1)."""
+"""Use cases of people: what they sign up for (R1), and that they are forgotten."""
 
-import uuid
 from collections.abc import Callable
 from datetime import datetime
-from uuid import UUID
 
+from app.access import caller
 from app.application.admission import Admission
 from app.application.permissions import Action
 from app.application.request import Request
 from app.application.unit_of_work import UnitOfWork, commit
 from app.eventlog import log
-from domain import person
-
-_NAMESPACE = UUID("5e7b1ceb-0001-5000-8000-000000000000")
+from domain import errors, person
+from domain.errors import RefusalCode
 
 
 class People:
-    """What people sign up for."""
+    """What people sign up for, and that they are forgotten."""
 
     def __init__(self, *, event_log: log.EventLog, admission: Admission) -> None:
         self._log = event_log
@@ -32,9 +30,29 @@ class People:
         await self._admission.admit(request=request, action=Action.LEAVE_BETA)
         return await self._change(request, subject, lambda found, at: found.leave_beta(at=at))
 
+    async def erase(self, *, request: Request, subject: str, confirmation: str) -> int:
+        """Forget what a person wrote so far: its key is destroyed with the commit.
+
+        It need not have written anything: who was erased is on record all the same.
+        """
+        await self._admission.admit(request=request, action=Action.ERASE_PERSON)
+        if not caller.is_subject(subject):
+            raise errors.InputRefusedError(
+                code=RefusalCode.INVALID_INPUT,
+                message="There can be no person with this subject.",
+                path="subject",
+            )
+        if confirmation != subject:
+            raise errors.ConfirmationRefusedError(
+                message="Cannot erase a person unless its subject is confirmed: what it wrote "
+                "cannot be brought back.",
+                expected=subject,
+            )
+        return await self._change(request, subject, lambda found, at: found.erase(at=at))
+
     async def is_known(self, *, subject: str) -> bool:
         """Has the person ever joined?"""
-        return await UnitOfWork(event_log=self._log).person(_id(subject)) is not None
+        return await UnitOfWork(event_log=self._log).person(person.identify(subject)) is not None
 
     async def _change(
         self,
@@ -43,14 +61,12 @@ class People:
         command: Callable[[person.Person, datetime], None],
     ) -> int:
         async def decide(work: UnitOfWork) -> None:
-            found = await work.person(_id(subject))
+            found = await work.person(person.identify(subject))
             if found is None:
-                found = person.Person.appear(person_id=_id(subject), subject=subject, at=work.now)
+                found = person.Person.appear(
+                    person_id=person.identify(subject), subject=subject, at=work.now
+                )
                 work.add(found)
             command(found, work.now)
 
         return await commit(event_log=self._log, request=request, decide=decide)
-
-
-def _id(subject: str) -> UUID:
-    return uuid.uuid5(_NAMESPACE, subject)

@@ -8,8 +8,8 @@ Project roles, each with what the one before it may do:
 
 Platform roles:
 
-    OPERATOR   a manager of all projects; gives up removals, makes and revokes API tokens, and
-               configures deployers that run commands, write files or send messages
+    OPERATOR   a manager of all projects; gives up removals, makes and revokes API tokens, erases
+               people, and configures deployers that run commands, write files or send messages
     AUDITOR    reads everything and the log; no secrets, and no Beta needed
 
 Such deployers act with the rights of the server and from its place in the network: anybody may
@@ -34,6 +34,7 @@ class Action(enum.Enum):
     LEAVE_BETA = "leave the Beta"
     CREATE_TOKEN = "create a token"  # noqa: S105  no password
     REVOKE_TOKEN = "revoke a token"  # noqa: S105  no password
+    ERASE_PERSON = "erase a person"
     CREATE_PROJECT = "create a project"
     SET_SUBSCRIPTION = "set the subscription"
     ADD_MEMBER = "add a member"
@@ -65,6 +66,7 @@ REQUIRED: Mapping[Action, Role | None] = MappingProxyType(
         Action.LEAVE_BETA: None,
         Action.CREATE_TOKEN: Role.OPERATOR,
         Action.REVOKE_TOKEN: Role.OPERATOR,
+        Action.ERASE_PERSON: Role.OPERATOR,
         Action.CREATE_PROJECT: None,
         Action.SET_SUBSCRIPTION: Role.MANAGER,
         Action.ADD_MEMBER: Role.MANAGER,
@@ -93,7 +95,13 @@ REQUIRED: Mapping[Action, Role | None] = MappingProxyType(
 """The least role for each action; None for whoever has signed in."""
 
 _WITHOUT_BETA = frozenset(
-    {Action.JOIN_BETA, Action.LEAVE_BETA, Action.CREATE_TOKEN, Action.REVOKE_TOKEN}
+    {
+        Action.JOIN_BETA,
+        Action.LEAVE_BETA,
+        Action.CREATE_TOKEN,
+        Action.REVOKE_TOKEN,
+        Action.ERASE_PERSON,
+    }
 )
 _ORDER = {role: place for place, role in enumerate(PROJECT_ROLES)}
 

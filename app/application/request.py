@@ -24,7 +24,6 @@ class Request:
     name: str
     content: object = None
     idempotency_key: str | None = None
-    reason: str | None = None
     caller: Caller | None = None
     """Who must be allowed to; None if the system itself acts."""
     traceparent: str | None = None
@@ -54,7 +53,6 @@ class Request:
             actor=self.actor,
             correlation_id=self.correlation_id,
             causation_id=self.causation_id,
-            reason=self.reason,
             traceparent=self.traceparent or self._own_trace(),
             token_id=None if self.caller is None else self.caller.token_id,
         )

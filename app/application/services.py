@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
-from app import catalogue, secrets
+from app import catalogue, personal_texts, secrets
 from app.application import choices, placement, sealed_parameters
 from app.application.admission import Admission, Place
 from app.application.permissions import Action
@@ -32,6 +32,7 @@ class Services:
         catalogue: catalogue.Catalogue,
         providers: Mapping[str, object],
         vault: secrets.Vault,
+        texts: personal_texts.PersonalTexts,
         terms: Terms,
     ) -> None:
         self._log = event_log
@@ -39,6 +40,7 @@ class Services:
         self._catalogue = catalogue
         self._providers = providers
         self._vault = vault
+        self._texts = texts
         self._parameters = sealed_parameters.SealedParameters(vault=vault)
         self._terms = terms
 
@@ -278,10 +280,10 @@ class Services:
         await self._admission.admit_to(
             Place.SERVICE, service_instance_id, request=request, action=Action.ABANDON_REMOVAL
         )
-        reason = values.text(reason, path="reason", limit=_REASON_LIMIT)
+        sealed = await self._sealed_reason(reason, request, service_instance_id)
 
         def command(found: service_instance.ServiceInstance, at: datetime) -> None:
-            found.abandon(reason=reason, at=at)
+            found.abandon(reason=sealed, at=at)
 
         return await self._change(request, service_instance_id, expected_version, command)
 
@@ -297,12 +299,12 @@ class Services:
         await self._admission.admit_to(
             Place.SERVICE, service_instance_id, request=request, action=Action.REVEAL_CREDENTIALS
         )
-        reason = values.text(reason, path="reason", limit=_REASON_LIMIT)
+        sealed = await self._sealed_reason(reason, request, service_instance_id)
 
         async def decide(work: UnitOfWork) -> None:
             found = await work.service(service_instance_id)
             require_version(found, expected_version)
-            found.reveal_credentials(reason=reason, at=work.now)
+            found.reveal_credentials(reason=sealed, at=work.now)
 
         position = await commit(event_log=self._log, request=request, decide=decide)
         facts = (await UnitOfWork(event_log=self._log).service(service_instance_id)).facts
@@ -317,6 +319,13 @@ class Services:
             )
         value = credentials[self._catalogue.kinds[facts.kind].credential]
         return dict.fromkeys(facts.variable_names, value), position
+
+    async def _sealed_reason(self, reason: str, request: Request, service_instance_id: UUID) -> str:
+        return await self._texts.seal(
+            values.text(reason, path="reason", limit=_REASON_LIMIT),
+            subject=request.actor,
+            place=service_instance_id,
+        )
 
     async def _sealed(
         self,

@@ -28,6 +28,9 @@ log. `actor` did it, for `reason` if there is one, by the command `commandid`; `
 the same for everything that one command led to, `causationid` is the `id` of the event that it
 followed from. GraphQL shows the same as `AuditEvent`. `data` always has `timestamp`, when it was
 decided.
+
+What a person wrote, such as the `reason` of `ServiceAbandoned`, is sealed for its author, and
+begins with `sealed.1.`: GraphQL opens it for whoever may see it, until that person is erased.
 """
 _ON_EVERY_EVENT = frozenset(
     {"originator_id", "originator_version", "originator_topic", "timestamp"}

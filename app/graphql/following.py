@@ -40,14 +40,19 @@ async def read(info: context.Info, event: UUID | int, *, at: int) -> Any:  # noq
     """Return what is selected of the row that an event concerns; None if none is asked for.
 
     Whoever asks the same of the event at a position is answered by the same read; a later one too
-    if the caller sees all. Others may have left the project meanwhile.
+    if the caller sees all: others may have left the project meanwhile. What a person wrote is read
+    anew each time.
     """
     operation: operations.Operation = info._raw_info.root_value  # noqa: SLF001  as below
     place = info.context.event_log.place(at)
     key = (operation.key, operation.given, info.context.caller, event, place)
     sees_all = permissions.scope_of(info.context.caller).sees_all
     shared = info.context.reader.shared
-    return await shared.get(key, lambda: _read(info, event), is_remembered=sees_all)
+
+    def is_remembered(told: sharing.Told | None) -> bool:
+        return sees_all and (told is None or told.is_lasting)
+
+    return await shared.get(key, lambda: _read(info, event), is_remembered=is_remembered)
 
 
 def silence(info: context.Info, *, place: str) -> Any:  # noqa: ANN401  as above
@@ -68,7 +73,7 @@ def silence(info: context.Info, *, place: str) -> Any:  # noqa: ANN401  as above
     )
 
 
-async def _read(info: context.Info, event: UUID | int) -> Any:  # noqa: ANN401  as above
+async def _read(info: context.Info, event: UUID | int) -> sharing.Told | None:
     raw = info._raw_info  # noqa: SLF001  strawberry shows less than graphql-core
     operation: operations.Operation = raw.root_value
     target = operations.root_target(
@@ -82,4 +87,8 @@ async def _read(info: context.Info, event: UUID | int) -> Any:  # noqa: ANN401  
     )
     answer = await info.context.reader.read(target=target, bound=bound)
     row = answer[str(raw.path.key)]
-    return None if row is None else sharing.Told(row)
+    if row is None:
+        return None
+    told = sharing.Told(row)
+    told.is_lasting = answer.is_lasting
+    return told

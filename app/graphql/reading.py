@@ -13,7 +13,7 @@ import psycopg
 import psycopg_pool
 from psycopg import rows as row_factories
 
-from app import gathering
+from app import gathering, personal_texts
 from app.access.caller import Caller
 from app.application import permissions
 from app.eventlog import command, connections, epochs, log
@@ -67,11 +67,13 @@ class Reader:
         *,
         pool: psycopg_pool.AsyncConnectionPool[Any],
         event_log: log.EventLog,
+        texts: personal_texts.PersonalTexts,
         schema: graphql.GraphQLSchema,
         seconds: float = _SECONDS,
     ) -> None:
         self._connections = connections.Connections(pool=pool, seconds=seconds + _PATIENCE)
         self._past = past.Past(pool=self._connections, event_log=event_log)
+        self._texts = texts
         self._plans = plans.Plans(schema=schema)
         self._seconds = seconds
         self.shared = sharing.Once(remembered=_SHARED)
@@ -94,24 +96,29 @@ class Reader:
             extensions={"code": "FORBIDDEN", "reason": "FEATURE_NOT_ENABLED"},
         )
 
-    async def read(self, *, target: plans.Target, bound: binding.Binding) -> rows.Row:
-        """Return what the target selects.
+    async def read(self, *, target: plans.Target, bound: binding.Binding) -> rows.Read:
+        """Return what the target selects, with what people wrote opened.
 
         Raises GraphQLError for what the client did wrong, ReadTimeoutError, and
         LogUnavailableError.
         """
         plan = self._plans.plan(target=target, bound=bound)
-        return rows.parsed(await self.text(plan=plan, row=plan.row(bound), bound=bound))
+        sealed = await self._sealed(plan=plan, row=plan.row(bound), bound=bound)
+        opened = await self._opened(sealed, bound)
+        found = rows.Read(rows.parsed(opened))
+        found.is_lasting = opened == sealed
+        return found
 
     def plan(self, *, target: plans.Target, bound: binding.Binding) -> plans.Plan:
         """Return the plan for these values. Raises GraphQLError for what the client did wrong."""
         return self._plans.plan(target=target, bound=bound)
 
     async def text(self, *, plan: plans.Plan, row: plans.Row, bound: binding.Binding) -> str:
-        """Return what the plan selects with the parameters of `row`, as JSON.
+        """Return what the plan selects with the parameters of `row`, as JSON; likewise."""
+        sealed = await self._sealed(plan=plan, row=row, bound=bound)
+        return await self._opened(sealed, bound)
 
-        Raises ReadTimeoutError and LogUnavailableError.
-        """
+    async def _sealed(self, *, plan: plans.Plan, row: plans.Row, bound: binding.Binding) -> str:
         if plan.statement is None:
             return "{}"
         try:
@@ -128,6 +135,13 @@ class Reader:
         tree = rows.parsed(text)
         plan.complete(tree, functions=_FUNCTIONS)
         return json.dumps(tree, ensure_ascii=False, separators=(",", ":"))
+
+    async def _opened(self, text: str, bound: binding.Binding) -> str:
+        """Return a text with what people wrote, where the caller may see it."""
+        if personal_texts.MARK not in text:
+            return text
+        seen = access.place_visible_to(bound.caller, personal_texts.PLACE)
+        return await self._texts.opened(text, seen=personal_texts.Seen(*seen))
 
     def _runs(self, plan: plans.Plan) -> gathering.Gathering[plans.Row, str]:
         async def run(asked: Sequence[plans.Row]) -> list[str]:

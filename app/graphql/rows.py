@@ -19,6 +19,13 @@ Row = dict[str, Any]
 """An object of the answer, by response key."""
 
 
+class Read(Row):
+    """What was read."""
+
+    is_lasting = True
+    """May it be remembered? Not what a person wrote, who may be erased."""
+
+
 def parsed(text: str) -> Row:
     """Return the answer of a statement."""
     row: Row = json.loads(text)

@@ -13,7 +13,13 @@ import graphql
 from graphql.pyutils import AwaitableOrValue
 from strawberry.schema import schema as strawberry_schema
 
+from app.graphql import rows
+
 _T = TypeVar("_T")
+
+
+def _always(_result: object) -> bool:
+    return True
 
 
 class Once:
@@ -26,7 +32,11 @@ class Once:
         )
 
     async def get(
-        self, key: Hashable, find: Callable[[], Awaitable[_T]], *, is_remembered: bool = True
+        self,
+        key: Hashable,
+        find: Callable[[], Awaitable[_T]],
+        *,
+        is_remembered: Callable[[_T], bool] = _always,
     ) -> _T:
         """Return the result; errors are not remembered, and others only if they shall be."""
         task = self._found.get(key)
@@ -48,13 +58,17 @@ class Once:
         task = self._found.get(key)
         return task.result() if task is not None and task.done() else None
 
-    def _forget(self, key: Hashable, task: asyncio.Task[Any], *, is_remembered: bool) -> None:
-        is_useless = not is_remembered or task.cancelled() or task.exception() is not None
+    def _forget(
+        self, key: Hashable, task: asyncio.Task[Any], *, is_remembered: Callable[[Any], bool]
+    ) -> None:
+        is_useless = (
+            task.cancelled() or task.exception() is not None or not is_remembered(task.result())
+        )
         if is_useless and self._found.get(key) is task:
             del self._found[key]
 
 
-class Told(dict[str, Any]):
+class Told(rows.Read):
     """A row that a subscription tells; knows the result that was made of it."""
 
     result: graphql.ExecutionResult | None = None

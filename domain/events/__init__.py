@@ -26,7 +26,7 @@ from domain.events.environments import (
     EnvironmentPrefixFreed,
     EnvironmentPrefixTaken,
 )
-from domain.events.people import BetaJoined, BetaLeft, PersonAppeared
+from domain.events.people import BetaJoined, BetaLeft, PersonAppeared, PersonErased
 from domain.events.projects import (
     EnvironmentListed,
     EnvironmentUnlisted,
@@ -101,6 +101,7 @@ __all__ = [
     "MemberAdded",
     "MemberRemoved",
     "PersonAppeared",
+    "PersonErased",
     "ProjectCreated",
     "ServiceAbandoned",
     "ServiceAdded",

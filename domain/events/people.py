@@ -1,10 +1,10 @@
-"""Facts about a person: what it signed up for."""
+"""Facts about a person: what it signed up for, and that it is forgotten."""
 
 from domain.events.recorded import Created, Event
 
 
 class PersonAppeared(Created):
-    """A person did something of its own for the first time."""
+    """A person is spoken of for the first time: it signs up for something, or is erased."""
 
     TOPIC = "PersonAppeared"
     subject: str
@@ -20,3 +20,10 @@ class BetaLeft(Event):
     """The person no longer wants Beta features."""
 
     TOPIC = "BetaLeft"
+
+
+class PersonErased(Event):
+    """The key of all that the person wrote so far is destroyed, in the same transaction."""
+
+    TOPIC = "PersonErased"
+    subject: str

@@ -34,3 +34,19 @@ def test_leaving_without_having_joined_records_nothing(jane: person.Person) -> N
     jane.leave_beta(at=NOON)
 
     assert list(jane.collect_events()) == []
+
+
+def test_each_erasure_is_recorded(jane: person.Person) -> None:
+    jane.join_beta(at=NOON)
+    for _ in range(2):
+        jane.erase(at=NOON)
+
+    assert jane.is_in_beta
+    _, first, second = jane.collect_events()
+    assert isinstance(first, events.PersonErased)
+    assert isinstance(second, events.PersonErased)
+    assert first.subject == second.subject == "jane"
+
+
+def test_a_subject_always_names_the_same_person() -> None:
+    assert person.identify("jane") == person.identify("jane") != person.identify("joan")

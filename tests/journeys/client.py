@@ -56,6 +56,7 @@ _SELECTIONS = {
     "deployment": DEPLOYMENT,
 }
 _OF_PROJECTS = {"createProject", "setSubscription", "addMember", "removeMember"}
+_OF_PEOPLE = {"erasePerson": "subject"}
 _OF_CALLERS = {"joinBeta": "viewer { subject beta roles }", "leaveBeta": "viewer { beta }"}
 _OF_TOKENS = {
     "createToken": "secret token { id subject roles projects { id } expiresAt }",
@@ -303,7 +304,7 @@ class PatientApi(Api):
 
 
 def _success(mutation: str) -> str:
-    shown = {**_OF_CALLERS, **_OF_TOKENS}.get(mutation)
+    shown = {**_OF_PEOPLE, **_OF_CALLERS, **_OF_TOKENS}.get(mutation)
     if shown is not None:
         return shown
     field = "serviceInstance"

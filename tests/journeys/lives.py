@@ -199,7 +199,9 @@ def found_nowhere(life: Life) -> None:
         "output": life.api.product.output,
         "answers": "\n".join(life.api.answers),
     }
-    assert "the story looks inside" in places["database"]  # so that what is there is found
+    # So that what is there is found:
+    assert "ServiceProvisioned" in places["database"]
+    assert "the story looks inside" in places["answers"]
     assert [place for place, text in places.items() for form in forms if form in text] == []
 
 

@@ -119,7 +119,7 @@ def test_secrets_are_found_nowhere(api: Api, server: embedded.Address, directory
     }
 
     # So that what is there is found:
-    assert "the story looks inside" in places["database"]
+    assert "the story looks inside" in places["answers"]
     assert "perform_operation" in places["database"]
     assert "not_authorised: cannot log in: admin:[redacted]" in places["database"]
     found = [

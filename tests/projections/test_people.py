@@ -22,9 +22,26 @@ def test_a_person_is_in_the_beta_until_it_leaves(record: Record, fold: Fold) -> 
     joined = fold(People(), history)
     left = fold(People(), [*history, record(events.BetaLeft, of=JANE, position=3)])
 
-    row = {"id": JANE, "subject": "jane"}
+    row = {"id": JANE, "subject": "jane", "erased_at": None}
     assert joined == {(JANE,): {**row, "in_beta": True, "position": 2}}
     assert left == {(JANE,): {**row, "in_beta": False, "position": 3}}
+
+
+def test_an_erased_person_is_on_record(record: Record, fold: Fold) -> None:
+    history = [
+        record(events.PersonAppeared, of=JANE, position=1, subject="jane"),
+        record(events.PersonErased, of=JANE, position=2, subject="jane"),
+    ]
+
+    assert fold(People(), history) == {
+        (JANE,): {
+            "id": JANE,
+            "subject": "jane",
+            "in_beta": False,
+            "erased_at": datetime(2026, 11, 24, 12, 2, tzinfo=UTC),
+            "position": 2,
+        }
+    }
 
 
 def test_a_revoked_token_stays_on_record(record: Record, fold: Fold) -> None:

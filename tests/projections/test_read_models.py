@@ -53,6 +53,7 @@ CONCERNED = {
     events.PersonAppeared: {"people"},
     events.BetaJoined: {"people"},
     events.BetaLeft: {"people"},
+    events.PersonErased: {"people"},
     events.TokenCreated: {"api_tokens"},
     events.TokenRevoked: {"api_tokens"},
     **{one: {"service_instances"} for one in SERVICE_EVENTS},

@@ -43,6 +43,11 @@ _CONDITIONS: Mapping[str, LiteralString] = MappingProxyType(
 """Which rows of a table those see who do not see all; a table that is not listed has none."""
 
 
+_PLACE: LiteralString = """(
+    EXISTS (SELECT FROM read.service_instances AS {there} WHERE {there}.id = {place} AND {services})
+    OR EXISTS (SELECT FROM read.deployments AS {there} WHERE {there}.id = {place} AND {deployments})
+)"""
+
 IN_BETA = frozenset(
     {
         "ServiceInstance",
@@ -84,6 +89,23 @@ def visible_to(
     }
     subject, only_in, granted = map(sql.Placeholder, values)
     return _condition(table, there, subject=subject, only_in=only_in, granted=granted), values
+
+
+def place_visible_to(
+    who: caller.Caller | None, place: sql.Composable
+) -> tuple[sql.Composable, dict[str, object]]:
+    """Return whether a caller sees the service instance or deployment of an id; likewise."""
+    if who is None:
+        return sql.SQL("false"), {}
+    there = sql.Identifier("there")
+    services, values = visible_to(who, table="read.service_instances", there=there)
+    deployments, _ = visible_to(who, table="read.deployments", there=there)
+    return (
+        sql.SQL(_PLACE).format(
+            place=place, there=there, services=services, deployments=deployments
+        ),
+        values,
+    )
 
 
 def _condition(table: str, there: sql.Composable, **scope: sql.Composable) -> sql.Composable:

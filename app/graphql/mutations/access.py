@@ -1,4 +1,4 @@
-"""Mutations of access: the Beta, and API tokens."""
+"""Mutations of access: the Beta, API tokens, and people who are forgotten."""
 
 from app import application
 from app.access import tokens
@@ -87,6 +87,25 @@ async def revoke_token(
     return Done(position, {"token": token_id})
 
 
+@mutation(
+    given=inputs.ErasePersonInput,
+    success=payloads.ErasePersonSuccess,
+    needs_beta=False,
+    description=(
+        "Forget what a person wrote so far, for good: reasons and messages are shown as `erased`."
+        " What it did stays on record, under its subject. For operators."
+    ),
+)
+async def erase_person(
+    use_cases: application.Application, request: Request, given: inputs.ErasePersonInput
+) -> Done:
+    """Call the use case."""
+    position = await use_cases.people.erase(
+        request=request, subject=given.subject, confirmation=given.confirm
+    )
+    return Done(position, {}, {"subject": given.subject})
+
+
 async def _viewer(use_cases: application.Application, request: Request) -> dict[str, object]:
     if request.caller is None:
         raise ValueError("a mutation has a caller")
@@ -98,4 +117,5 @@ FIELDS = [
     leave_beta,
     create_token,
     revoke_token,
+    erase_person,
 ]

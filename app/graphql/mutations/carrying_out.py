@@ -20,6 +20,7 @@ from domain import errors
 from domain.errors import RefusalCode
 
 _LONGEST_KEY = 255
+_WRITTEN = ("reason", "message")
 
 _T = TypeVar("_T")
 
@@ -144,7 +145,11 @@ def json_object(value: object, *, path: str) -> dict[str, Any] | None:
 
 
 def _request(place: payloads.Place, given: object) -> Request:
-    """Return the command as it came in; its content is all of the input but the key."""
+    """Return the command as it came in.
+
+    Its content is all of the input but the key and what people write, of which not even a digest
+    is kept: it could be guessed after the person was erased.
+    """
     caller = place.context.caller
     if caller is None:
         raise extensions.unauthenticated()
@@ -153,6 +158,8 @@ def _request(place: payloads.Place, given: object) -> Request:
     _hide_secrets(content)
     for path, text in _texts("", content):
         _require_storable(path, text)
+    for name in _WRITTEN:
+        content.pop(name, None)
     if key is not None:
         _require_storable("idempotencyKey", key)
         if not 0 < len(key) <= _LONGEST_KEY:

@@ -30,6 +30,7 @@ _PREFIX = (
 )
 _PLAN = "The name of a plan of the offering."
 _PARAMETERS = "An object as the plan's `parametersSchema` describes it."
+_UNTIL = ", sealed, until `erasePerson` erases you."
 _MEMBER = "Whom the token of that person speaks for."
 
 
@@ -69,6 +70,15 @@ class RevokeTokenInput:
     """An API token to end."""
 
     id: strawberry.ID = _field("The id of the token, `tok_…`.")
+    idempotency_key: str | None = _optional(_KEY)
+
+
+@strawberry.input(description="A person whose texts are erased.")
+class ErasePersonInput:
+    """A person whose texts are erased."""
+
+    subject: str = _field("Whom its tokens speak for, as the history says.")
+    confirm: str = _field("The subject again: what is erased cannot be brought back.")
     idempotency_key: str | None = _optional(_KEY)
 
 
@@ -257,7 +267,7 @@ class AbandonRemovalInput:
     """A service whose removal is given up."""
 
     id: strawberry.ID = _field(_SERVICE)
-    reason: str = _field("Why; it is kept in the history.")
+    reason: str = _field("Why; it is kept in the history" + _UNTIL)
     idempotency_key: str | None = _optional(_KEY)
     expected_version: int | None = _optional(_VERSION)
 
@@ -286,7 +296,7 @@ class RevealCredentialsInput:
     """A service whose credentials are shown."""
 
     id: strawberry.ID = _field(_SERVICE)
-    reason: str = _field("Why; it is kept in the history, with your name.")
+    reason: str = _field("Why; it is kept in the history" + _UNTIL)
     idempotency_key: str | None = _optional(_KEY)
     expected_version: int | None = _optional(_VERSION)
 
@@ -316,5 +326,5 @@ class ReportDeploymentInput:
 
     id: strawberry.ID = _field(_DEPLOYMENT)
     outcome: enums.DeploymentOutcome = _field("Whether the new configuration runs.")
-    message: str | None = _optional("What happened, for people.")
+    message: str | None = _optional("What happened, for people; it is kept" + _UNTIL)
     idempotency_key: str | None = _optional(_KEY)

@@ -77,6 +77,13 @@ class RevokeTokenSuccess(_TokenChanged):
     """The token is void."""
 
 
+@strawberry.type(description="The person is forgotten.")
+class ErasePersonSuccess(_Done):
+    """The person is forgotten."""
+
+    subject: str = strawberry.field(description="Whose texts are erased.")
+
+
 @strawberry.type(description="A variable with its secret value.")
 class RevealedVariable:
     """A variable with its secret value."""

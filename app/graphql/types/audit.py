@@ -30,7 +30,8 @@ class AuditEvent:
     )
     actor: str = source.sql("({here}.metadata ->> 'actor')", description="Who or what caused it.")
     reason: str | None = source.sql(
-        "({here}.metadata ->> 'reason')", description="Why, if somebody said so."
+        "coalesce({here}.metadata ->> 'reason', {here}.state ->> 'reason')",
+        description="Why, if somebody said so; `erased` if that person is.",
     )
     recorded_at: DateTime = source.column("recorded_at", description="When it was recorded.")
     command_id: strawberry.ID = source.column(

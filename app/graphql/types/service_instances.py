@@ -74,7 +74,9 @@ class LifecycleEntry:
     )
     sentence: str = source.column("sentence", description="What happened, in words.")
     actor: str = source.column("actor", description="Who or what caused it.")
-    reason: str | None = source.column("reason", description="Why, if somebody said so.")
+    reason: str | None = source.column(
+        "reason", description="Why, if somebody said so; `erased` if that person is."
+    )
     recorded_at: DateTime = source.column("recorded_at", description="When it was recorded.")
     deployment: Deployment | None = source.one(
         "{there}.id = {here}.deployment_id", description="The deployment that it belongs to."

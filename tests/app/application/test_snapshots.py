@@ -72,7 +72,7 @@ DIGESTS = {
     "Project.1": "2fe81fb6bc0021c5",
     "Environment.1": "7f221d8963ce399a",
     "ServiceInstance.1": "bac7a5fc8d51454a",
-    "Person.1": "5885f4a901d606e3",
+    "Person.1": "2bb809e7a4259f3b",
 }
 
 

@@ -44,6 +44,7 @@ async def api(database: str, directory: Path, *, beta_ended: bool) -> AsyncItera
             reader=reading.Reader(
                 pool=pool,
                 event_log=parts.event_log,
+                texts=parts.texts,
                 schema=built._schema,
             ),
             statements=COUNTED,

@@ -18,7 +18,7 @@ from tests.app.graphql.asking import Api, Shop
 pytestmark = pytest.mark.anyio
 
 _STREAMS = 200
-_PATIENCE = 20.0
+_PATIENCE = 60.0
 
 
 @contextlib.asynccontextmanager

@@ -48,10 +48,11 @@ MUTATIONS = {
     "reportDeployment": DEVELOPER,
     "createToken": OPERATOR,
     "revokeToken": OPERATOR,
+    "erasePerson": OPERATOR,
     "joinBeta": ANYBODY,
     "leaveBeta": ANYBODY,
 }
-WITHOUT_BETA = {"joinBeta", "leaveBeta", "createToken", "revokeToken"}
+WITHOUT_BETA = {"joinBeta", "leaveBeta", "createToken", "revokeToken", "erasePerson"}
 WITHOUT_PLACE = {"createProject", *WITHOUT_BETA}
 
 # Who sees what of a project: its members, the platform's people alone, all who have signed in.
@@ -249,6 +250,7 @@ def inputs(scene: Scene) -> dict[str, dict[str, Any]]:
         "reportDeployment": {**deployment, "outcome": "FAILED"},
         "createToken": {"subject": "joan", "name": "joan"},
         "revokeToken": {"id": f"tok_{scene.token.hex}"},
+        "erasePerson": {"subject": "joan", "confirm": "joan"},
         "leaveBeta": {},
         "joinBeta": {},
     }
