@@ -31,7 +31,10 @@ def _read_moment(value: object) -> datetime:
         raise graphql.GraphQLError(_NO_MOMENT) from error
     if moment.tzinfo is None:
         raise graphql.GraphQLError("A DateTime needs an offset: end it with Z for UTC.")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise graphql.GraphQLError("A DateTime is in the years 1 to 9999, in UTC.") from error
 
 
 def _read_position(value: object) -> int:

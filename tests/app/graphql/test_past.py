@@ -58,6 +58,8 @@ async def test_before_its_first_event_there_was_nothing(api: Api, shop: Shop) ->
         {"position": 1},
         {"time": "yesterday"},
         {"time": "2026-01-01T00:00:00"},
+        {"time": "0001-01-01T00:00:00+01:00"},
+        {"time": "9999-12-31T23:59:59-01:00"},
     ],
 )
 async def test_what_is_no_moment_is_refused(api: Api, shop: Shop, at: dict[str, object]) -> None:
