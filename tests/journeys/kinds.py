@@ -169,6 +169,10 @@ class Cache(Kind):
             self.kept(dsn)
         except redis.AuthenticationError:
             return False
+        except redis.ConnectionError as error:
+            if "closed by server" not in str(error):
+                raise
+            return self.opens(dsn)  # a revocation cut it off before it was refused
         return True
 
     def traces(self, service: str) -> list[str]:
