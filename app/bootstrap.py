@@ -35,7 +35,7 @@ from app.audit import feed, lines, proofs, sealer, signing, witnesses
 from app.eventlog import connections, log, rebuild
 from app.graphql import reading
 from app.providers import contract, postgres, rabbitmq, s3
-from app.work import deployment_tasks, policies, queue, service_tasks
+from app.work import clock, deployment_tasks, policies, queue, service_tasks
 from app.work import orders as order_parts
 from projections import offerings
 
@@ -71,6 +71,7 @@ class Parts:
     texts: personal_texts.PersonalTexts
     application: application.Application
     queue: procrastinate.App
+    clock: clock.Clock
     sign_in: sign_in.SignIn
     audit: Audit
 
@@ -120,9 +121,11 @@ async def assembled(
             exchange=agreements,
             terms=_terms(settings),
         )
+        work_clock = clock.Clock()
         tasks = queue.create(
             connector=procrastinate.PsycopgConnector(conninfo=conninfo),
             pool=pool,
+            clock=work_clock,
             service_tasks=service_tasks.ServiceTasks(
                 event_log=event_log,
                 use_cases=use_cases,
@@ -156,6 +159,7 @@ async def assembled(
             texts=texts,
             application=use_cases,
             queue=tasks,
+            clock=work_clock,
             sign_in=await stack.enter_async_context(_sign_in(settings, pool)),
             audit=await _audit(settings, pool, event_log),
         )

@@ -151,7 +151,10 @@ async def _work(*, assembled: _Assembled, say: Say) -> None:
 
 async def _run_worker(parts: bootstrap.Parts) -> None:
     await worker.run(
-        queue=parts.queue, pool=parts.pool, concurrency=parts.settings.worker_concurrency
+        queue=parts.queue,
+        pool=parts.pool,
+        clock=parts.clock,
+        concurrency=parts.settings.worker_concurrency,
     )
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 import uuid
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -186,6 +186,11 @@ class Rollout:
                 await endings.fail(work, found, code=code, message=message, output=output)
 
         return await commit(event_log=self._log, request=request, decide=decide)
+
+    async def deadline(self, *, deployment_id: UUID) -> datetime | None:
+        """Return when the deployment must have ended; None if it has."""
+        found = await UnitOfWork(event_log=self._log).deployment(deployment_id)
+        return found.started.deadline if found.is_running else None
 
     async def expire(self, *, request: Request, deployment_id: UUID) -> int:
         """End a deployment whose deadline has come (R38); nothing if it ended before."""

@@ -6,7 +6,7 @@
 `deployment_tasks`  what is asked of deployers, and what they answer
 `queue`         the tasks as the queue knows them, with their retries
 `run`           which run of a task this is, and whether another worker has it now
-`later`, `pauses`   when a task is tried again
+`later`, `pauses`, `clock`  when a task is tried again, and by whose clock
 `troubles`      which tasks broke, how often and where
 `overview`      what waits, runs and is put off
 `worker`        runs tasks, and takes over those of workers that died

@@ -12,7 +12,7 @@ import psycopg
 
 from app import application, deployers, exchange
 from app.eventlog import command
-from app.work import pauses
+from app.work import later, pauses
 from app.work.cause import Cause
 from app.work.later import AgainLater
 from domain import errors
@@ -77,6 +77,9 @@ class DeploymentTasks:
 
     async def expire_deployment(self, *, why: Cause, deployment_id: UUID) -> None:
         """End a deployment at its deadline, as its deployer says it ended (R38)."""
+        deadline = await self._rollout.deadline(deployment_id=deployment_id)
+        if deadline is not None:
+            later.not_before(deadline)
         try:
             outcome = await self._observe(deployment_id)
         except Exception:  # whatever is wrong with the deployer: the deadline holds

@@ -10,11 +10,12 @@ from uuid import UUID
 import procrastinate
 import psycopg
 import psycopg_pool
-from procrastinate import jobs, retry, utils
+from procrastinate import jobs, retry
 
 from app.eventlog.task import QUEUE
 from app.work import run
 from app.work.cause import Cause
+from app.work.clock import Clock
 from app.work.deployment_tasks import DeploymentTasks
 from app.work.later import AgainLater
 from app.work.service_tasks import ServiceTasks
@@ -40,6 +41,9 @@ class _AgainAndAgain(retry.BaseRetryStrategy):
     that was interrupted, because its worker stops, is given back at once and did not fail.
     """
 
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
     def get_retry_decision(
         self,
         *,
@@ -53,13 +57,14 @@ class _AgainAndAgain(retry.BaseRetryStrategy):
                 pause = 0.0
             case _:
                 pause = _PAUSE_IN_THE_DARK
-        return retry.RetryDecision(retry_at=utils.utcnow() + timedelta(seconds=pause))
+        return retry.RetryDecision(retry_at=self._clock.now() + timedelta(seconds=pause))
 
 
 def create(
     *,
     connector: procrastinate.PsycopgConnector,
     pool: "psycopg_pool.AsyncConnectionPool[Any]",
+    clock: Clock,
     service_tasks: ServiceTasks,
     deployment_tasks: DeploymentTasks,
 ) -> procrastinate.App:
@@ -84,7 +89,7 @@ def create(
     ]
     for task in tasks:
         name = getattr(task, "__name__", "")
-        queue.task(name=name, queue=QUEUE, retry=_AgainAndAgain(), pass_context=True)(
+        queue.task(name=name, queue=QUEUE, retry=_AgainAndAgain(clock), pass_context=True)(
             _from_strings(task, name, troubles)
         )
     return queue

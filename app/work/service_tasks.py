@@ -11,7 +11,7 @@ from app.application import sealed_parameters
 from app.application.unit_of_work import UnitOfWork
 from app.eventlog import log
 from app.providers import contract
-from app.work import pauses
+from app.work import later, pauses
 from app.work.cause import Cause
 from domain import errors, service_facts, states, values
 
@@ -59,6 +59,10 @@ class ServiceTasks:
         self, *, why: Cause, service_instance_id: UUID, operation_id: UUID
     ) -> None:
         """Fail the operation if its deadline found it under way."""
+        operation = (await self._facts(service_instance_id)).operation
+        if operation is None or not operation.is_in_progress or operation.id != operation_id:
+            return
+        later.not_before(operation.deadline)
         await self._application.results.expire_operation(
             request=why.request("expire_operation"),
             service_instance_id=service_instance_id,
@@ -67,6 +71,10 @@ class ServiceTasks:
 
     async def start_scheduled_removal(self, *, why: Cause, service_instance_id: UUID) -> None:
         """Start a removal at the end of its grace period."""
+        moment = (await self._facts(service_instance_id)).removal_scheduled_for
+        if moment is None:
+            return
+        later.not_before(moment)
         await self._application.results.start_scheduled_removal(
             request=why.request("start_scheduled_removal"),
             service_instance_id=service_instance_id,

@@ -7,10 +7,10 @@ from typing import Any
 import procrastinate
 import psycopg
 import psycopg_pool
-from procrastinate import utils
 
 from app import cancellation
 from app.eventlog.task import QUEUE
+from app.work.clock import Clock
 
 _HEARTBEAT = 1.0  # seconds
 _STALLED_AFTER = 5.0  # seconds without a heartbeat
@@ -23,17 +23,20 @@ _logger = logging.getLogger(__name__)
 
 
 # One sweeper at a time: a list that got old would give away what another one gave away already.
-_ALONE = "SELECT pg_try_advisory_xact_lock(hashtextextended('servicebook sweep', 0))"
+_ALONE = """
+    SELECT clock_timestamp(), pg_try_advisory_xact_lock(hashtextextended('servicebook sweep', 0))
+"""
 
 
 async def run(
     *,
     queue: procrastinate.App,
     pool: "psycopg_pool.AsyncConnectionPool[Any]",
+    clock: Clock,
     concurrency: int,
 ) -> None:
     """Run tasks until cancelled; running ones then get a moment to end, or are given back."""
-    sweeper = asyncio.create_task(_sweep(queue, pool))
+    sweeper = asyncio.create_task(_sweep(queue, pool, clock))
     try:
         while True:
             await _work(queue, concurrency)
@@ -63,14 +66,18 @@ async def _work(queue: procrastinate.App, concurrency: int) -> None:
         _logger.warning("the worker lost its place in the queue; it begins anew", exc_info=True)
 
 
-async def _sweep(queue: procrastinate.App, pool: "psycopg_pool.AsyncConnectionPool[Any]") -> None:
-    """Give the tasks of dead workers to the living; every task may run twice."""
+async def _sweep(
+    queue: procrastinate.App, pool: "psycopg_pool.AsyncConnectionPool[Any]", clock: Clock
+) -> None:
+    """Give the tasks of dead workers to the living, and read the clock; tasks may run twice."""
     while True:
         try:
             async with pool.connection() as connection, connection.transaction():
                 cursor = await connection.execute(_ALONE)
-                if await cursor.fetchone() == (True,):
-                    await _give_to_the_living(queue)
+                [(now, is_alone)] = await cursor.fetchall()
+                clock.set(now)
+                if is_alone:
+                    await _give_to_the_living(queue, clock)
         except (
             procrastinate.exceptions.ConnectorException,
             psycopg.Error,
@@ -80,9 +87,9 @@ async def _sweep(queue: procrastinate.App, pool: "psycopg_pool.AsyncConnectionPo
         await asyncio.sleep(_SWEEP)
 
 
-async def _give_to_the_living(queue: procrastinate.App) -> None:
+async def _give_to_the_living(queue: procrastinate.App, clock: Clock) -> None:
     for job in await queue.job_manager.get_stalled_jobs(
         queue=QUEUE, seconds_since_heartbeat=_STALLED_AFTER
     ):
         _logger.warning("task %s was left behind; it runs again", job.task_name)
-        await queue.job_manager.retry_job(job, retry_at=utils.utcnow())
+        await queue.job_manager.retry_job(job, retry_at=clock.now())
