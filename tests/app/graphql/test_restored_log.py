@@ -7,6 +7,7 @@ import uuid
 import pytest
 
 from app.application import request
+from tests.app.graphql import test_access
 from tests.app.graphql.asking import Api, Shop
 
 pytestmark = pytest.mark.anyio
@@ -84,6 +85,24 @@ async def test_reader_goes_on_from_the_last_common_position(api: Api, shop: Shop
     assert positions == [f"{epoch}.{int(common) + 1 + n}" for n in range(len(positions))]
     assert int(epoch) > 1
     assert [result.data["auditEvents"]["position"] for result in streamed] == positions
+
+
+async def test_proofs_of_a_lost_epoch_are_refused(api: Api, shop: Shop) -> None:
+    common = await restore(api)
+    await rename(api, shop.database, "NEW")
+    own = api.parts.event_log.place(int(common) + 1)
+    epoch, _, number = own.partition(".")
+    await test_access.sealed(api)
+    inclusion = "query ($at: Position!) { inclusionProof(position: $at) { position } }"
+    consistency = "query ($at: Position!) { consistencyProof(earlier: $at) { hashes } }"
+
+    proven = await api.ask(inclusion, at=own)
+
+    assert proven == {"inclusionProof": {"position": own}}
+    assert await api.codes(inclusion, at=common) == []
+    assert await api.codes(inclusion, at=number) == ["LOG_DIVERGED"]
+    for query in (inclusion, consistency):
+        assert await api.codes(query, at=f"{int(epoch) - 1}.{common}") == ["LOG_DIVERGED"]
 
 
 async def test_answers_tell_positions_of_the_new_epoch(api: Api, shop: Shop) -> None:
