@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import uvicorn
 
-from app import asgi, bootstrap, database, http_protocol, object_storage
+from app import asgi, bootstrap, database, http_protocol, object_storage, websocket_protocol
 from app import settings as configuration
 from app.access import caller
 from app.application import request, tokens
@@ -67,6 +67,7 @@ async def _serve(
                 application,
                 lifespan="off",
                 http=http_protocol.Protocol,
+                ws=websocket_protocol.Protocol,
                 log_config=None,
                 access_log=False,
                 server_header=False,

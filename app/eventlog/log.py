@@ -183,14 +183,15 @@ class EventLog:
         return await self._connections.run(work)
 
     def follow(
-        self, *, after: int, wanted: tail.Wanted = _every
+        self, *, after: int | tail.Cursor, wanted: tail.Wanted = _every
     ) -> AsyncIterator[projection.RecordedEvent]:
-        """Yield every wanted event after a position in order, for ever.
+        """Yield every wanted event after a position in order; for ever, if a cursor stays.
 
         Lost connections are waited out. An event that is not wanted wakes nobody up. Raises
         LogDivergedError when the log turns out to be another one before that position.
         """
-        return self._tail.follow(after=after, wanted=wanted)
+        cursor = after if isinstance(after, tail.Cursor) else tail.Cursor(after)
+        return self._tail.follow(cursor, wanted=wanted)
 
     async def common_position(self, place: epochs.Place) -> int:
         """Return a position that was read from this log. Raises LogDivergedError."""

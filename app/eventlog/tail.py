@@ -26,11 +26,23 @@ Read = Callable[[int], Awaitable[Sequence[projection.RecordedEvent]]]
 """Returns the next events after a position; none if there are none, or nobody can tell."""
 
 
-@dataclasses.dataclass(eq=False)
-class _Follower:
-    """Who follows, and how far it has come."""
+@dataclasses.dataclass
+class Cursor:
+    """How far somebody has come, who may go on from there later."""
 
     after: int
+    seen: epochs.Beginnings | None = None
+    """The log that it has been in; the one of now if None."""
+    stays: bool = True
+    """Does it wait for what comes, or is it done when it has caught up?"""
+    has_caught_up: bool = False
+
+
+@dataclasses.dataclass(eq=False)
+class _Follower:
+    """Who follows."""
+
+    cursor: Cursor
     wanted: Wanted
     _waiter: asyncio.Future[None] | None = None
 
@@ -51,10 +63,10 @@ class _Follower:
         """Wake up if one of the new events is wanted: most are not, and sleep is cheap."""
         if self._waiter is None or self._waiter.done():
             return
-        if self.after != before or any(map(self.wanted, events)):
+        if self.cursor.after != before or any(map(self.wanted, events)):
             self.wake()
         else:
-            self.after = events[-1].position
+            self.cursor.after = events[-1].position
 
 
 class Tail:
@@ -78,26 +90,30 @@ class Tail:
         self._last: int | None = None
 
     async def follow(
-        self, *, after: int, wanted: Wanted
+        self, cursor: Cursor, *, wanted: Wanted
     ) -> AsyncIterator[projection.RecordedEvent]:
-        """Yield every wanted event after a position in order, for ever.
+        """Move the cursor on; yield every wanted event that it passes, in order.
 
-        Raises LogDivergedError when the log turns out to be another one before that position.
+        Raises LogDivergedError when the log turns out to be another one before the cursor.
         """
-        follower, seen = _Follower(after=after, wanted=wanted), self._epochs.beginnings
+        follower = _Follower(cursor, wanted)
+        if cursor.seen is None:
+            cursor.seen = self._epochs.beginnings
         async with self._followed(follower):
-            while True:
-                events = self._remembered(follower.after)
+            while not cursor.has_caught_up:
+                events = self._remembered(cursor.after)
                 if events is None:
-                    events = await self._read(follower.after)
-                self._epochs.require(follower.after, since=seen)
-                seen = self._epochs.beginnings
+                    events = await self._read(cursor.after)
+                self._epochs.require(cursor.after, since=cursor.seen)
+                cursor.seen = self._epochs.beginnings
                 for event in events:
                     if wanted(event):
                         yield event
-                    follower.after = event.position
-                if not events:
+                    cursor.after = event.position
+                if not events and cursor.stays:
                     await follower.wait()
+                elif not events:
+                    cursor.has_caught_up = True
 
     async def stop(self) -> None:
         """Read no more; followers sleep then."""

@@ -12,7 +12,8 @@ rows         lets graphql-core's executor walk what was read, where the short wa
 operations   the operation at hand
 payloads     what a mutation answers
 following    what a subscription tells
-sharing      ... read, executed and written once for all who are told the same
+groups       ... to all who ask the same, together
+sharing      ... executed and written once
 extensions   the read before the executor, the errors after it
 limits       how much one operation may ask for
 costs        ... and a caller in a minute

@@ -86,8 +86,10 @@ class OneRead(strawberry_extensions.SchemaExtension):
         document, name = execution.graphql_document, execution.operation_name
         if document is None:
             raise LookupError("no document to execute")
-        root = operations.Operation(text=execution.query or "", name=name)
-        execution.root_value = root
+        root = execution.root_value
+        if not isinstance(root, operations.Operation):
+            root = execution.root_value = operations.Operation()
+        root.key = (execution.query or "", name)
         operation = graphql.get_operation_ast(document, name)
         if operation is None:
             return
@@ -120,7 +122,9 @@ class OneRead(strawberry_extensions.SchemaExtension):
                 "The schema cannot be asked for here.", extensions={"code": "FORBIDDEN"}
             )
         weight = costs.weight(schema=schema, operation=operation, fragments=fragments)
-        who.pay(costs.checked(weight.of(bound), allowed=limits.of(schema)))
+        cost = costs.checked(weight.of(bound), allowed=limits.of(schema))
+        if root.cursor is None:  # whoever goes on has paid
+            who.pay(cost)
         if operation.operation is not graphql.OperationType.MUTATION:
             who.reader.require_readable(target=target, bound=bound)
         if operation.operation is graphql.OperationType.QUERY:

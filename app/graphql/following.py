@@ -1,12 +1,14 @@
 """Reads what a subscription tells of an event, by one statement."""
 
 import dataclasses
+from collections.abc import Awaitable, Callable
 from typing import Any, cast
 from uuid import UUID
 
 import graphql
 
 from app.application import permissions
+from app.eventlog import tail
 from app.graphql import context, operations, sharing
 from app.graphql.compiler import binding, selection
 from app.graphql.types import filters
@@ -36,6 +38,20 @@ class Wanted:
         return self.actor is None or recorded.actor == self.actor
 
 
+def is_new(info: context.Info) -> bool:
+    """Tell whether the subscription begins, or goes on."""
+    operation: operations.Operation = info._raw_info.root_value  # noqa: SLF001  as below
+    return operation.cursor is None
+
+
+async def cursor(info: context.Info, begin: Callable[[], Awaitable[int]]) -> tail.Cursor:
+    """Return where the subscription goes on; it begins after the position if it is new."""
+    operation: operations.Operation = info._raw_info.root_value  # noqa: SLF001  as below
+    if operation.cursor is None:
+        operation.cursor = tail.Cursor(await begin(), stays=operation.stays)
+    return operation.cursor
+
+
 async def read(info: context.Info, event: UUID | int, *, at: int) -> Any:  # noqa: ANN401  a row stands for an object of the field's type
     """Return what is selected of the row that an event concerns; None if none is asked for.
 
@@ -52,11 +68,12 @@ async def read(info: context.Info, event: UUID | int, *, at: int) -> Any:  # noq
     def is_remembered(told: sharing.Told | None) -> bool:
         return sees_all and (told is None or told.is_lasting)
 
-    return await shared.get(key, lambda: _read(info, event), is_remembered=is_remembered)
+    return await shared.get(key, lambda: _read(info, event, at=at), is_remembered=is_remembered)
 
 
-def silence(info: context.Info, *, place: str) -> Any:  # noqa: ANN401  as above
+def silence(info: context.Info, *, at: int) -> Any:  # noqa: ANN401  as above
     """Return the row that tells of a position, and of nothing there."""
+    place = info.context.event_log.place(at)
     raw = info._raw_info  # noqa: SLF001  as below
     operation: operations.Operation = raw.root_value
     bound = binding.Binding(variables=operation.variables, caller=info.context.caller)
@@ -69,11 +86,12 @@ def silence(info: context.Info, *, place: str) -> Any:  # noqa: ANN401  as above
         path=(),
     )
     return sharing.Told(
-        {field.key: place if field.name == "position" else None for field in fields}
+        {field.key: place if field.name == "position" else None for field in fields},
+        span=sharing.Span(after=at, until=at),
     )
 
 
-async def _read(info: context.Info, event: UUID | int) -> sharing.Told | None:
+async def _read(info: context.Info, event: UUID | int, *, at: int) -> sharing.Told | None:
     raw = info._raw_info  # noqa: SLF001  strawberry shows less than graphql-core
     operation: operations.Operation = raw.root_value
     target = operations.root_target(
@@ -85,10 +103,12 @@ async def _read(info: context.Info, event: UUID | int) -> sharing.Told | None:
     bound = binding.Binding(
         variables=operation.variables, caller=info.context.caller, given={"event": event}
     )
+    # The caller may have left the Beta since this began.
+    info.context.reader.require_readable(target=target, bound=bound)
     answer = await info.context.reader.read(target=target, bound=bound)
     row = answer[str(raw.path.key)]
     if row is None:
         return None
-    told = sharing.Told(row)
+    told = sharing.Told(row, span=sharing.Span(after=at - 1, until=at))
     told.is_lasting = answer.is_lasting
     return told

@@ -30,6 +30,7 @@ from app.graphql import (
     costs,
     event_stream,
     extensions,
+    groups,
     leaving,
     limits,
     negotiation,
@@ -94,8 +95,11 @@ class GraphQLApp(asgi.GraphQL[context.Context, None]):
         self.documents = parts.documents
         self._shortcut = shortcut.Shortcut(schema=schema, reader=parts.reader)
         self._purses = costs.Purses(budget=self._allowed.budget)
+        self.groups = groups.Groups(schema)
         self.streams = streams.Streams(
-            is_valid=self._is_valid, seconds_between_checks=parts.conduct.seconds_between_checks
+            authenticate=self._authenticated,
+            renewed=self.groups.renew,
+            seconds_between_checks=parts.conduct.seconds_between_checks,
         )
 
     async def __call__(self, scope: types.Scope, receive: types.Receive, send: types.Send) -> None:
@@ -168,14 +172,16 @@ class GraphQLApp(asgi.GraphQL[context.Context, None]):
             "operation_name": operation.operation_name,
         }
         if is_stream:
-            may_be = may_be | {OperationType.SUBSCRIPTION}
             return event_stream.EventStream(
-                results=lambda: self.schema.stream(
-                    operation.query, allowed_operation_types=may_be, **given
+                asked=groups.Asked(
+                    operation.query,
+                    operation.variables,
+                    operation.operation_name,
+                    may_be=may_be | {OperationType.SUBSCRIPTION},
                 ),
-                formatted=replies.formatted,
+                who=dataclasses.replace(who, authenticate=self._authenticated),
+                groups=self.groups,
                 streams=self.streams,
-                token=who.token,
             )
         try:
             result = await self.schema.execute(
@@ -222,9 +228,6 @@ class GraphQLApp(asgi.GraphQL[context.Context, None]):
             if context.caller is None:
                 raise ConnectionRejectionError
         return strawberry.UNSET
-
-    async def _is_valid(self, token: str) -> bool:
-        return await self._authenticated(token) is not None
 
     async def _authenticated(self, token: str) -> caller.Caller | None:
         """Return who it is. Raises LogUnavailableError if that takes too long."""

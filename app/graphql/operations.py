@@ -8,6 +8,7 @@ import graphql
 from graphql.execution import values as execution_values
 
 from app.access.caller import Caller
+from app.eventlog import tail
 from app.graphql.compiler import binding, plans, selection
 
 _INTROSPECTION = frozenset({"__schema", "__type"})
@@ -15,11 +16,16 @@ _OPEN_TO_ALL = _INTROSPECTION | {"__typename", "viewer"}
 
 
 class Operation(dict[str, Any]):
-    """The root of an answer: what was read for it, and the operation's text and name."""
+    """The root of an answer: what was read for it, and the operation's text and name.
 
-    def __init__(self, *, text: str, name: str | None) -> None:
+    A subscription has a cursor, from its beginning or from whoever goes on with it.
+    """
+
+    def __init__(self, *, cursor: tail.Cursor | None = None, stays: bool = True) -> None:
         super().__init__()
-        self.key = (text, name)
+        self.key: tuple[str, str | None] = ("", None)
+        self.cursor = cursor
+        self.stays = stays
         self.given = ""
         """The variables as they came, as one text."""
         self.variables = execution_values.VariableValues(sources={}, coerced={})

@@ -6,8 +6,8 @@ Subscriptions that ask the same, by the same token, are told the same of an even
 import asyncio
 import collections
 import json
-from collections.abc import Awaitable, Callable, Hashable
-from typing import Any, TypeVar, cast
+from collections.abc import Awaitable, Callable, Hashable, Mapping
+from typing import Any, NamedTuple, TypeVar, cast
 
 import graphql
 from graphql.pyutils import AwaitableOrValue
@@ -68,16 +68,30 @@ class Once:
             del self._found[key]
 
 
-class Told(rows.Read):
-    """A row that a subscription tells; knows the result that was made of it."""
+class Span(NamedTuple):
+    """The part of the log that something tells of."""
 
-    result: graphql.ExecutionResult | None = None
+    after: int
+    until: int
+
+
+class Told(rows.Read):
+    """A row that a subscription tells of a part of the log; knows the result made of it."""
+
+    def __init__(self, row: Mapping[str, Any], *, span: Span) -> None:
+        super().__init__(row)
+        self.span = span
+        self.result: graphql.ExecutionResult | None = None
 
 
 class Data(dict[str, Any]):
-    """The data of a result; knows its text."""
+    """The data of a result; knows its text, and what it tells of."""
 
     _text: str | None = None
+
+    def __init__(self, data: Mapping[str, Any], *, span: Span) -> None:
+        super().__init__(data)
+        self.span = span
 
     @property
     def text(self) -> str:
@@ -100,7 +114,7 @@ class Executor(strawberry_schema.StrawberryGraphQLCoreExecutionContext):
             if not isinstance(result, graphql.ExecutionResult):
                 return result
             if result.data is not None:
-                result.data = Data(result.data)
+                result.data = Data(result.data, span=told.span)
             told.result = result
         return told.result
 

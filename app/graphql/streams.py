@@ -8,11 +8,13 @@ import contextlib
 import dataclasses
 import enum
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from typing import Any, TypeVar, cast
 
 from app import cancellation
+from app.access import caller
 from app.eventlog import command
+from app.graphql import context
 
 _T = TypeVar("_T")
 _logger = logging.getLogger(__name__)
@@ -35,6 +37,8 @@ class Stream:
 
     token: str | None
     ended: asyncio.Future[End]
+    who: context.Context | None = None
+    """Learns what the token's caller may now."""
 
     def end(self, why: End) -> None:
         """End it, unless it ends already."""
@@ -43,12 +47,17 @@ class Stream:
 
 
 class Streams:
-    """Knows the open streams; looks again at intervals whether their tokens are valid."""
+    """Knows the open streams; looks again at intervals at their tokens."""
 
     def __init__(
-        self, *, is_valid: Callable[[str], Awaitable[bool]], seconds_between_checks: float
+        self,
+        *,
+        authenticate: context.Authenticate,
+        renewed: Callable[[caller.Caller], None],
+        seconds_between_checks: float,
     ) -> None:
-        self._is_valid = is_valid
+        self._authenticate = authenticate
+        self._renewed = renewed
         self._seconds = seconds_between_checks
         self._open: set[Stream] = set()
         self._checking: asyncio.Task[None] | None = None
@@ -58,9 +67,9 @@ class Streams:
         return len(self._open)
 
     @contextlib.contextmanager
-    def open(self, *, token: str | None) -> Iterator[Stream]:
+    def open(self, *, token: str | None, who: context.Context | None = None) -> Iterator[Stream]:
         """Hold a stream of whoever sent the token."""
-        stream = Stream(token=token, ended=asyncio.get_running_loop().create_future())
+        stream = Stream(token=token, ended=asyncio.get_running_loop().create_future(), who=who)
         if self._is_stopping:
             stream.end(End.STOPPING)
         self._open.add(stream)
@@ -84,20 +93,25 @@ class Streams:
         """Ask for each token once, however many streams it has opened."""
         while True:
             await asyncio.sleep(self._seconds)
-            for token in {stream.token for stream in self._open} - {None}:
-                if await self._is_over(token):
-                    for stream in self._open:
-                        if stream.token == token:
-                            stream.end(End.EXPIRED)
+            for token in {stream.token for stream in self._open}:
+                if token is None:
+                    continue
+                try:
+                    self._look(token, await self._authenticate(token))
+                except command.LogUnavailableError:
+                    pass  # nobody can tell now; the next time
+                except Exception:
+                    _logger.exception("cannot look at a token")
 
-    async def _is_over(self, token: str | None) -> bool:
-        try:
-            return token is not None and not await self._is_valid(token)
-        except command.LogUnavailableError:
-            return False  # nobody can tell now; the next time
-        except Exception:
-            _logger.exception("cannot look at a token")
-            return False
+    def _look(self, token: str, found: caller.Caller | None) -> None:
+        """End the streams of a token that is over; let the others know whose it is now."""
+        for stream in self._open:
+            if stream.token == token and found is None:
+                stream.end(End.EXPIRED)
+            elif stream.token == token and stream.who is not None:
+                stream.who.caller = found
+        if found is not None:
+            self._renewed(found)
 
 
 async def with_silence(

@@ -6,20 +6,21 @@ operation that is wrong gets an `error`, and the connection goes on.
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
-from typing import Any, Protocol, cast
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, TypeAlias, cast
 
 import graphql
 import psycopg
 from starlette import status
+from strawberry import asgi
 from strawberry.http.exceptions import WebSocketDisconnected
 from strawberry.subscriptions.protocols.graphql_transport_ws import handlers
 from strawberry.subscriptions.protocols.graphql_transport_ws import types as messages
-from strawberry.types import ExecutionResult
 
-from app import cancellation
+from app import cancellation, websocket_protocol
 from app.eventlog import command
-from app.graphql import context, limits, streams, trusted
+from app.graphql import context, groups, limits, streams, trusted
 
 PROTOCOL = "graphql-transport-ws"
 
@@ -29,6 +30,9 @@ _ENDINGS = {
     streams.End.GONE: (status.WS_1000_NORMAL_CLOSURE, ""),
 }
 _OF_THE_CONNECTION = ("connection_init", "ping", "pong")
+
+
+_Operation: TypeAlias = handlers.Operation[context.Context, None]
 
 
 class Handler(handlers.BaseGraphQLTransportWSHandler[context.Context, None]):
@@ -58,7 +62,7 @@ class Handler(handlers.BaseGraphQLTransportWSHandler[context.Context, None]):
         except (psycopg.OperationalError, command.LogUnavailableError):
             code = status.WS_1013_TRY_AGAIN_LATER
             await self.websocket.close(code=code, reason="Try again later")
-        self._stream.token = self.context.token
+        self._stream.token, self._stream.who = self.context.token, self.context
 
     async def handle_subscribe(self, message: messages.SubscribeMessage) -> None:
         """Begin an operation, unless there are too many, or it is not trusted."""
@@ -84,29 +88,35 @@ class Handler(handlers.BaseGraphQLTransportWSHandler[context.Context, None]):
         payload = {**payload, "query": self._view.documents.text(payload)}
         return {**message, "payload": payload}
 
+    async def run_operation(self, operation: _Operation) -> None:
+        """Tell the results of an operation, until it or the connection ends."""
+        asked = groups.Asked(operation.query, operation.variables, operation.operation_name)
+        listener = _Listener(self, operation)
+        results = self._view.groups.results(asked, who=self.context, listener=listener)
+        try:
+            async with contextlib.aclosing(results):
+                await self._tell(operation, results, listener)
+            await operation.send_operation_message({"id": operation.id, "type": "complete"})
+        except Exception as error:  # noqa: BLE001  it is logged
+            await self.handle_task_exception(error)
+            with contextlib.suppress(Exception):  # the connection may be what is wrong
+                await operation.send_operation_message({"id": operation.id, "type": "complete"})
+
     async def handle_task_exception(self, error: Exception) -> None:
         """Log an error; that the client has gone is none."""
         if not isinstance(error, WebSocketDisconnected):
             await super().handle_task_exception(error)
 
-    async def _send_result_stream(
-        self,
-        operation: handlers.Operation[context.Context, None],
-        result_source: Any,  # noqa: ANN401  as strawberry declares it
+    async def _tell(
+        self, operation: _Operation, results: groups.Results, listener: "_Listener"
     ) -> None:
         """Send results; a first one that is nothing but errors ends the operation."""
-        is_first = True
-        async for result in result_source:
-            if is_first and isinstance(result, ExecutionResult) and result.data is None:
+        async for result in results:
+            if result.data is None and not listener.has_told:
                 await operation.send_initial_errors(result.errors or [])
                 return
+            listener.has_told = True
             await operation.send_next(result)
-            is_first = False
-
-    @staticmethod
-    def _get_pre_execution_close_reason(_error: graphql.GraphQLError) -> str | None:
-        """Return none: what one operation got wrong is no reason to end the others."""
-        return None
 
     async def _end(self, stream: streams.Stream) -> None:
         """Close the connection when the stream ends from this side."""
@@ -125,7 +135,32 @@ class View(Protocol):
     """What a connection needs of the application that holds it."""
 
     documents: trusted.Documents
+    groups: groups.Groups
     streams: streams.Streams
+
+
+class _Listener:
+    """An operation whose group writes to the connection: the bytes differ by its id only."""
+
+    def __init__(self, handler: Handler, operation: _Operation) -> None:
+        self.has_told = False
+        self._handler = handler
+        self._operation = operation
+        socket = cast("asgi.ASGIWebSocketAdapter", handler.websocket)
+        self._wire = websocket_protocol.wire(socket.ws.scope)
+        self._head = f'{{"id":{json.dumps(operation.id)},"type":"next","payload":'.encode()
+
+    def take(self, payloads: Sequence[bytes]) -> bool:
+        """Send payloads without waiting, unless the client has ended the operation."""
+        self.has_told = True
+        is_wanted = self._handler.operations.get(self._operation.id) is self._operation
+        return is_wanted and self._wire.send_texts(
+            [self._head + payload + b"}" for payload in payloads]
+        )
+
+    async def drained(self) -> None:
+        """Wait until the client keeps up."""
+        await self._wire.drained()
 
 
 def _is_message(message: object) -> bool:

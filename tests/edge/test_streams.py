@@ -15,7 +15,7 @@ import websockets
 from app import bootstrap
 from app.access import caller
 from app.application import request, tokens
-from tests.journeys.client import Api
+from tests.journeys.client import Api, Json
 from tests.journeys.conftest import Launch, beside
 
 pytestmark = pytest.mark.anyio
@@ -55,14 +55,16 @@ async def told(api: Api, *, by: str, query: str = LOG) -> AsyncIterator[httpx.Re
 
 
 @contextlib.asynccontextmanager
-async def connected(api: Api, *, by: str) -> AsyncIterator[websockets.ClientConnection]:
+async def connected(
+    api: Api, *, by: str, query: str = LOG, name: str = "1"
+) -> AsyncIterator[websockets.ClientConnection]:
     """Open a stream over a WebSocket."""
     address = api.product.url.replace("http", "ws", 1) + "/graphql"
     protocol = websockets.Subprotocol("graphql-transport-ws")
     async with websockets.connect(address, subprotocols=[protocol]) as socket:
         for message in (
             {"type": "connection_init", "payload": {"authorization": by}},
-            {"type": "subscribe", "id": "1", "payload": {"query": LOG}},
+            {"type": "subscribe", "id": name, "payload": {"query": query}},
         ):
             await socket.send(json.dumps(message))
         assert json.loads(await socket.recv())["type"] == "connection_ack"
@@ -164,6 +166,63 @@ async def test_one_process_stops_and_another_goes_on(launch: Launch) -> None:
             message = json.loads(await there.recv())
 
     assert message["payload"]["data"]["auditEvents"]["event"] == "ProjectCreated"
+
+
+async def test_those_who_ask_the_same_are_told_each_event_once(served: Api) -> None:
+    by, start = served.product.token, created(served)
+    query = (
+        f'subscription {{ auditEvents(after: "{start}", filter: {{events: ["ProjectCreated"]}})'
+        " { position } }"
+    )
+
+    async with (
+        asyncio.timeout(30),
+        connected(served, by=by, query=query, name="a") as staying,
+        connected(served, by=by, query=query, name="b") as leaving,
+        told(served, by=by, query=query) as response,
+    ):
+        begin = [await asyncio.to_thread(created, served) for _ in range(3)]
+        left = [json.loads(await leaving.recv()) for _ in begin]
+        await leaving.close()
+        async with connected(served, by=by, query=query, name="c") as joining:
+            end = [await asyncio.to_thread(created, served) for _ in range(3)]
+            joined = [json.loads(await joining.recv()) for _ in (*begin, *end)]
+        stayed = [json.loads(await staying.recv()) for _ in (*begin, *end)]
+        streamed = response.aiter_lines()
+        data = [json.loads(line[6:]) async for line in first(streamed, 6, begin="data: {")]
+
+    assert [(each["id"], position(each["payload"])) for each in left] == [("b", n) for n in begin]
+    everything = [*begin, *end]
+    assert [(each["id"], position(each["payload"])) for each in joined] == [
+        ("c", each) for each in everything
+    ]
+    assert [(each["id"], position(each["payload"])) for each in stayed] == [
+        ("a", each) for each in everything
+    ]
+    assert [position(each) for each in data] == everything
+
+
+def created(api: Api) -> str:
+    """Create a project; return the position of the event."""
+    found = api.ask(
+        """query ($id: ID!) { auditEvents(filter: {project: $id, events: ["ProjectCreated"]}) {
+        nodes { position } } }""",
+        id=api.project().id,
+    )
+    return str(found["auditEvents"]["nodes"][0]["position"])
+
+
+async def first(lines: AsyncIterator[str], count: int, *, begin: str) -> AsyncIterator[str]:
+    """Yield so many lines that begin so."""
+    while count:
+        line = await anext(lines)
+        if line.startswith(begin):
+            count -= 1
+            yield line
+
+
+def position(payload: Json) -> str:
+    return str(payload["data"]["auditEvents"]["position"])
 
 
 async def _command(api: Api, accepted: list[str], series: int) -> None:

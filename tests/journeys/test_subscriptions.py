@@ -6,6 +6,7 @@ import json
 import signal
 from collections.abc import Iterator
 
+import httpx
 import pytest
 from websockets import exceptions
 from websockets.sync import client as websockets
@@ -42,7 +43,7 @@ class Stream:
 
     def __iter__(self) -> Iterator[Json]:
         while True:
-            message = json.loads(self._socket.recv(timeout=10))
+            message = self.message()
             if message["type"] == "next":
                 assert "errors" not in message["payload"], message
                 (value,) = message["payload"]["data"].values()
@@ -50,12 +51,17 @@ class Stream:
             else:
                 assert message["type"] == "ping", message
 
+    def message(self) -> Json:
+        return json.loads(self._socket.recv(timeout=10))
+
 
 @contextlib.contextmanager
-def listening(api: Api, document: str, **variables: Json) -> Iterator[Stream]:
+def listening(
+    api: Api, document: str, *, by: str | None = None, **variables: Json
+) -> Iterator[Stream]:
     address = api.product.url.replace("http", "ws", 1) + "/graphql"
     with websockets.connect(address, subprotocols=[PROTOCOL], close_timeout=0.2) as socket:
-        payload = {"authorization": f"Bearer {api.product.token}"}
+        payload = {"authorization": f"Bearer {by or api.product.token}"}
         socket.send(json.dumps({"type": "connection_init", "payload": payload}))
         assert json.loads(socket.recv(timeout=10))["type"] == "connection_ack"
         asked = {"query": document, "variables": variables}
@@ -141,6 +147,36 @@ def test_nobody_listens_without_a_token(api: Api) -> None:
 
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 4403
+
+
+def test_whoever_leaves_the_beta_is_told_nothing_more(launch: Launch) -> None:
+    api = launch(token_check_interval="0.2")
+    jane = api.as_caller(token := api.do("createToken", name="jane's", subject="jane")["secret"])
+    jane.do("joinBeta")
+    project = jane.project()
+    service = jane.default(project.test, "DATABASE")
+    query = {"query": CHANGES, "variables": {"environment": project.test}}
+    headers = {"Authorization": f"Bearer {token}", "Accept": "text/event-stream"}
+
+    with (
+        listening(api, CHANGES, by=token, environment=project.test) as stream,
+        httpx.stream(
+            "POST", f"{api.product.url}/graphql", json=query, headers=headers, timeout=20
+        ) as response,
+    ):
+        jane.do("provisionService", id=service)
+        assert next(iter(stream))["id"] == service
+        jane.do("leaveBeta")
+        messages = [stream.message()]
+        while messages[-1]["type"] != "complete":
+            messages.append(stream.message())
+        text = response.read().decode()
+    jane.close()
+
+    [error] = messages[-2]["payload"]["errors"]
+    assert error["extensions"] == {"code": "FORBIDDEN", "reason": "FEATURE_NOT_ENABLED"}
+    assert "FEATURE_NOT_ENABLED" in text
+    assert text.endswith("event: complete\ndata:\n\n")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

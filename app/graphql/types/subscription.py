@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Annotated, cast
 
 import strawberry
 
-from app.eventlog import epochs
+from app.eventlog import epochs, tail
 from app.graphql import context, following, identifiers, source, streams
 from app.graphql.compiler import filtering
 from app.graphql.types import filters
@@ -43,7 +44,8 @@ async def _service_instance_changes(
         service = recorded.event.originator_id
         return events.is_service_event(recorded.event) and (places.known(service) in (place, None))
 
-    async with _followed(info, await info.context.event_log.head(), may_be_here) as recorded:
+    cursor = await following.cursor(info, info.context.event_log.head)
+    async with _followed(info, cursor, may_be_here) as recorded:
         async for each in recorded:
             service = each.event.originator_id
             if await places.environment_of(service) == place:
@@ -65,11 +67,14 @@ async def _deployment_changes(
     def is_wanted(recorded: projection.RecordedEvent) -> bool:
         return recorded.event.originator_id == wanted
 
-    async with _followed(info, await info.context.event_log.head(), is_wanted) as recorded:
-        now = await following.read(info, wanted, at=await info.context.event_log.head())
-        if now is None:
-            return
-        yield now
+    is_new = following.is_new(info)
+    cursor = await following.cursor(info, info.context.event_log.head)
+    async with _followed(info, cursor, is_wanted) as recorded:
+        if is_new:
+            now = await following.read(info, wanted, at=await info.context.event_log.head())
+            if now is None:
+                return
+            yield now
         async for each in recorded:
             answer = await following.read(info, wanted, at=each.position)
             if answer is not None:
@@ -91,9 +96,9 @@ async def _audit_events(
     after: _After = strawberry.UNSET,
     filter: _Filter = strawberry.UNSET,  # noqa: A002  the name that clients use
 ) -> AsyncIterator[AuditEvent]:
-    start = await _start(info, after)
+    cursor = await _start(info, after)
     wanted = following.Wanted.of(filter or None)
-    async with _followed(info, start, wanted.may_be) as recorded:
+    async with _followed(info, cursor, wanted.may_be) as recorded:
         async for each in recorded:
             answer = await following.read(info, each.position, at=each.position)
             if answer is not None:
@@ -106,35 +111,34 @@ async def _audit_progress(
     filter: _Filter = strawberry.UNSET,  # noqa: A002  the name that clients use
 ) -> AsyncIterator[AuditProgress]:
     loop = asyncio.get_running_loop()
-    position = await _start(info, after)
+    cursor = await _start(info, after)
     wanted = following.Wanted.of(filter or None)
-    everything = info.context.event_log.follow(after=position)
     told_at = loop.time()
-    async with contextlib.aclosing(streams.with_silence(everything, seconds=_SILENCE)) as recorded:
+    matching = info.context.event_log.follow(after=cursor, wanted=wanted.may_be)
+    async with contextlib.aclosing(streams.with_silence(matching, seconds=_SILENCE)) as recorded:
         async for each in recorded:
             answer = None
-            if each is not None and wanted.may_be(each):
+            if each is not None:
                 answer = await following.read(info, each.position, at=each.position)
-            position = position if each is None else each.position
             if answer is None and loop.time() - told_at >= _SILENCE:
-                answer = following.silence(info, place=info.context.event_log.place(position))
+                answer = following.silence(info, at=each.position if each else cursor.after)
             if answer is not None:
                 yield answer
                 told_at = loop.time()
 
 
-async def _start(info: context.Info, after: Position | None) -> int:
-    """Return the position to begin after. Raises LogDivergedError."""
+async def _start(info: context.Info, after: Position | None) -> tail.Cursor:
+    """Return where to begin. Raises LogDivergedError."""
     event_log = info.context.event_log
     if isinstance(after, epochs.Place):
-        return await event_log.common_position(after)
-    return await event_log.head()
+        return await following.cursor(info, functools.partial(event_log.common_position, after))
+    return await following.cursor(info, event_log.head)
 
 
 def _followed(
-    info: context.Info, after: int, wanted: Callable[[projection.RecordedEvent], bool]
+    info: context.Info, cursor: tail.Cursor, wanted: Callable[[projection.RecordedEvent], bool]
 ) -> "contextlib.aclosing[AsyncGenerator[projection.RecordedEvent, None]]":
-    events_ = info.context.event_log.follow(after=after, wanted=wanted)
+    events_ = info.context.event_log.follow(after=cursor, wanted=wanted)
     return contextlib.aclosing(cast("AsyncGenerator[projection.RecordedEvent, None]", events_))
 
 

@@ -6,13 +6,15 @@ import gc
 import json
 import socket
 from collections.abc import AsyncIterator, Callable
+from typing import cast
 
 import pytest
 import uvicorn
+from starlette import routing
 
-from app import asgi
+from app import asgi, websocket_protocol
 from app.application import request
-from app.graphql import streams
+from app.graphql import http
 from tests.app.graphql.asking import Api, Shop
 
 pytestmark = pytest.mark.anyio
@@ -22,16 +24,19 @@ _PATIENCE = 60.0
 
 
 @contextlib.asynccontextmanager
-async def served(api: Api) -> AsyncIterator[tuple[uvicorn.Server, streams.Streams]]:
+async def served(api: Api) -> AsyncIterator[tuple[uvicorn.Server, http.GraphQLApp]]:
     application = asgi.create(api.parts)
-    config = uvicorn.Config(application, port=0, log_config=None, lifespan="off")
+    config = uvicorn.Config(
+        application, port=0, log_config=None, lifespan="off", ws=websocket_protocol.Protocol
+    )
     server = uvicorn.Server(config)
     running = asyncio.create_task(server.serve())
     async with asyncio.timeout(_PATIENCE):
         while not server.started:  # noqa: ASYNC110  uvicorn has no event for it
             await asyncio.sleep(0.01)
     try:
-        yield server, application.state.streams
+        [endpoint, *_] = [r.endpoint for r in application.routes if isinstance(r, routing.Route)]
+        yield server, cast("http.GraphQLApp", endpoint)
     finally:
         application.state.streams.stop()
         server.should_exit = True
@@ -84,7 +89,8 @@ def frame(message: object) -> bytes:
 
 
 async def test_abandoned_streams_leave_nothing_behind(api: Api, shop: Shop, token: str) -> None:
-    async with served(api) as (server, open_streams):
+    async with served(api) as (server, graphql):
+        groups, open_streams = graphql.groups, graphql.streams
         port = server.servers[0].sockets[0].getsockname()[1]
         before, objects = len(asyncio.all_tasks()), 0
         for round_ in range(2):
@@ -93,7 +99,7 @@ async def test_abandoned_streams_leave_nothing_behind(api: Api, shop: Shop, toke
                 for number in range(_STREAMS)
             ]
             await until(lambda: len(open_streams) == _STREAMS)
-            await until(lambda: followers(api) == _STREAMS)
+            await until(lambda: len(groups) == _STREAMS)
             for number in range(30):
                 await api.parts.application.services.rename_prefix(
                     request=request.Request(actor="ada", name="renamePrefix"),
@@ -113,11 +119,6 @@ async def test_abandoned_streams_leave_nothing_behind(api: Api, shop: Shop, toke
             objects = found
         stats = api.parts.pool.get_stats()
         assert stats["pool_available"] == stats["pool_size"]
-
-
-def followers(api: Api) -> int:
-    """Return how many subscriptions follow the log."""
-    return len(api.parts.event_log._tail._followers)
 
 
 async def until(is_so: Callable[[], bool]) -> None:

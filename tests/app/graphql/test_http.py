@@ -11,7 +11,7 @@ import pytest
 import uvicorn
 import websockets
 
-from app import asgi
+from app import asgi, websocket_protocol
 from tests.app.graphql.asking import Api, Shop
 
 pytestmark = pytest.mark.anyio
@@ -197,7 +197,13 @@ async def test_browser_gets_the_page(client: httpx.AsyncClient) -> None:
 @contextlib.asynccontextmanager
 async def served(api: Api) -> AsyncIterator[str]:
     """The application behind a real server, which speaks WebSocket."""
-    config = uvicorn.Config(asgi.create(api.parts), port=0, log_config=None, lifespan="off")
+    config = uvicorn.Config(
+        asgi.create(api.parts),
+        port=0,
+        log_config=None,
+        lifespan="off",
+        ws=websocket_protocol.Protocol,
+    )
     server = uvicorn.Server(config)
     running = asyncio.create_task(server.serve())
     async with asyncio.timeout(10):
