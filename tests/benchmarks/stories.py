@@ -184,7 +184,12 @@ class Story:
             "at": self.now,
         }
         if fails:
-            service.record_failure(code="PROVIDER_ERROR", message="No space left.", **follow_up)
+            service.record_failure(
+                attempt=operation.attempt,
+                code="PROVIDER_ERROR",
+                message="No space left.",
+                **follow_up,
+            )
         else:
             service.record_provisioned(**follow_up)
         self.commit("provisioned", service, actor=WORKER)
