@@ -1,5 +1,8 @@
 """Events as canonical JSON: sorted keys, ISO times, readable with any tool."""
 
+import dataclasses
+import typing
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -10,9 +13,11 @@ from eventsourcing.utils import get_topic
 
 from domain import events
 
-_ORIGINATOR = ("originator_id", "originator_version")
+_ORIGINATOR = ("originator_id", "originator_version")  # in columns, not in the state
 _CLASS_VERSION = "class_version"
-_NO_ID = str(UUID(int=0))  # the id is in a column, and put in afterwards
+
+
+_typed_dict: Any = typing.TypedDict  # of fields that are known when it runs
 
 
 class UnknownTopicError(Exception):
@@ -39,8 +44,7 @@ class EventMapper(persistence.Mapper[UUID]):
         if compressor or cipher:
             raise ValueError("The log keeps plain JSON: no compressor, no cipher.")
         super().__init__(transcoder or persistence.JSONTranscoder())
-        self._classes = events.all_events()
-        self._decoders: dict[type[events.Event], msgspec.json.Decoder[events.Event]] = {}
+        self._forms: dict[str, _Form] = {}
 
     def to_stored_event(self, domain_event: DomainEventProtocol[UUID]) -> persistence.StoredEvent:
         """Return the event as it is stored."""
@@ -73,40 +77,56 @@ class EventMapper(persistence.Mapper[UUID]):
         self, *, originator_id: UUID | str, originator_version: int, topic: str, state: str
     ) -> events.Event:
         """Return the event that was stored so; likewise."""
-        event_class = self._class(topic)
+        form = self._forms.get(topic) or self._form(topic)
         try:
-            if getattr(event_class, _CLASS_VERSION, 1) == 1:
-                event = self._decoded(event_class, originator_version, state)
-            else:
-                event = _upcast(event_class, originator_version, state)
+            fields = form.decode(state)
         except msgspec.MsgspecError as error:
             raise persistence.MapperDeserialisationError(
                 f"{topic} of {originator_id}, version {originator_version}, "
                 f"does not fit its class: {error}"
             ) from error
-        event.__dict__["originator_id"] = originator_id
+        fields["originator_id"] = originator_id
+        fields["originator_version"] = originator_version
+        event = object.__new__(form.event_class)
+        object.__setattr__(event, "__dict__", fields)
         return event
 
-    def _decoded(self, event_class: type[events.Event], version: int, state: str) -> events.Event:
-        """Decode an event in one pass: loads and rebuilds are mostly this."""
-        if event_class not in self._decoders:
-            self._decoders[event_class] = msgspec.json.Decoder(event_class)
-        head = f'{{"originator_id":"{_NO_ID}","originator_version":{version},'
-        return self._decoders[event_class].decode(head + state[1:])
-
-    def _class(self, topic: str) -> type[events.Event]:
-        """Return the class of the topic: a registered one, never one that the text imports."""
-        if topic not in self._classes:
-            self._classes = events.all_events()
-        if topic not in self._classes:
+    def _form(self, topic: str) -> "_Form":
+        """Return the form of a registered class, never of one that the text imports."""
+        event_class = events.all_events().get(topic)
+        if event_class is None:
             raise UnknownTopicError(topic)
-        return self._classes[topic]
+        return self._forms.setdefault(topic, _Form(event_class))
 
 
-def _upcast(event_class: type[events.Event], originator_version: int, state: str) -> events.Event:
-    fields: dict[str, Any] = msgspec.json.decode(state)
-    version = fields.pop(_CLASS_VERSION, 1)
-    for older in range(version, getattr(event_class, _CLASS_VERSION, 1)):
-        getattr(event_class, f"upcast_v{older}_v{older + 1}")(fields)
-    fields |= {"originator_id": _NO_ID, "originator_version": originator_version}
-    return msgspec.convert(fields, event_class)
+class _Form:
+    """What the state of an event holds.
+
+    It is decoded into a dict of fields, which an event takes over: loads and rebuilds are mostly
+    this. Fields that are missing have their default in the class.
+    """
+
+    def __init__(self, event_class: type[events.Event]) -> None:
+        types = typing.get_type_hints(event_class)
+        self._type = _typed_dict(
+            event_class.__name__,
+            {
+                field.name: types[field.name]
+                if field.default is dataclasses.MISSING
+                else typing.NotRequired[types[field.name]]
+                for field in dataclasses.fields(event_class)
+                if field.name not in _ORIGINATOR
+            },
+        )
+        self._version = getattr(event_class, _CLASS_VERSION, 1)
+        self.event_class = event_class
+        self.decode: Callable[[str], dict[str, Any]] = (
+            msgspec.json.Decoder(self._type).decode if self._version == 1 else self._upcast
+        )
+
+    def _upcast(self, text: str) -> dict[str, Any]:
+        state = msgspec.json.decode(text)
+        for older in range(state.pop(_CLASS_VERSION, 1), self._version):
+            getattr(self.event_class, f"upcast_v{older}_v{older + 1}")(state)
+        upcast: dict[str, Any] = msgspec.convert(state, self._type)
+        return upcast
