@@ -1,7 +1,7 @@
 """Environments: their deployer, and what runs in them now."""
 
-from collections.abc import Sequence
-from typing import ClassVar, get_args
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
 
 from domain import events, values
 from projections.projection import (
@@ -15,22 +15,65 @@ from projections.projection import (
     holds,
 )
 
-_EnvironmentEvent = (
-    events.EnvironmentCreated
-    | events.EnvironmentPrefixTaken
-    | events.EnvironmentPrefixFreed
-    | events.EnvironmentDeployerConfigured
-    | events.EnvironmentDeploymentStarted
-    | events.EnvironmentDeploymentEnded
-    | events.EnvironmentDeleted
-)
+
+def _created(event: events.EnvironmentCreated) -> Row:
+    return {
+        "project_id": event.project_id,
+        "name": event.name,
+        "protected": event.protected,
+        "deployer": "env_file",
+        "deployer_settings": {},
+        "deployer_secret_names": [],
+        "running_revision": None,
+        "running_deployment_id": None,
+        "deployments": 0,
+        "is_deleted": False,
+    }
+
+
+def _deployer_configured(event: events.EnvironmentDeployerConfigured) -> Row:
+    return {
+        "deployer": event.deployer,
+        "deployer_settings": event.settings,
+        "deployer_secret_names": list(event.secret_names),
+    }
+
+
+def _deployment_started(event: events.EnvironmentDeploymentStarted) -> Row:
+    return {"running_deployment_id": event.deployment_id, "deployments": event.number}
+
+
+def _deployment_ended(event: events.EnvironmentDeploymentEnded) -> Row:
+    ended = {"running_deployment_id": None}
+    if event.status is values.DeploymentStatus.SUCCEEDED and event.revision is not None:
+        return {**ended, "running_revision": event.revision}
+    return ended
+
+
+def _deleted(_event: events.EnvironmentDeleted) -> Row:
+    return {"is_deleted": True}
+
+
+def _nothing(_event: events.Event) -> Row:
+    return {}  # a prefix is shown with the service instance that holds it
+
+
+_CHANGES: Mapping[type[events.Event], Callable[[Any], Row]] = {
+    events.EnvironmentCreated: _created,
+    events.EnvironmentPrefixTaken: _nothing,
+    events.EnvironmentPrefixFreed: _nothing,
+    events.EnvironmentDeployerConfigured: _deployer_configured,
+    events.EnvironmentDeploymentStarted: _deployment_started,
+    events.EnvironmentDeploymentEnded: _deployment_ended,
+    events.EnvironmentDeleted: _deleted,
+}
 
 
 class Environments:
     """A row per environment, also once it is deleted: its history stays."""
 
     version: ClassVar[int] = 2
-    folds: ClassVar[EventClasses] = frozenset(get_args(_EnvironmentEvent))
+    folds: ClassVar[EventClasses] = frozenset(_CHANGES)
     table: ClassVar[Table] = Table(
         name="environments",
         columns=(
@@ -60,60 +103,19 @@ class Environments:
     def keys(self, recorded: RecordedEvent) -> Sequence[Key]:
         """Return the environment whose event it is."""
         event = recorded.event
-        return [(event.originator_id,)] if isinstance(event, _EnvironmentEvent) else []
+        return [(event.originator_id,)] if type(event) in _CHANGES else []
 
     def fold(self, row: Row | None, recorded: RecordedEvent, key: Key) -> Row | None:
         """Return the environment after the event."""
         event = recorded.event
-        if holds(row, recorded) or not isinstance(event, _EnvironmentEvent):
+        changes = _CHANGES.get(type(event))
+        if changes is None or holds(row, recorded):
             return row
-        first = {"id": key[0], "created_at": recorded.recorded_at}
+        at = recorded.recorded_at
         return {
-            **(row or first),
-            **_changes(event),
-            "updated_at": recorded.recorded_at,
+            **(row or {"id": key[0], "created_at": at}),
+            **changes(event),
+            "updated_at": at,
             "version": event.originator_version,
             "position": recorded.position,
         }
-
-
-def _changes(event: _EnvironmentEvent) -> Row:
-    match event:
-        case events.EnvironmentCreated():
-            return _created(event)
-        case events.EnvironmentPrefixTaken() | events.EnvironmentPrefixFreed():
-            return {}  # a prefix is shown with the service instance that holds it
-        case events.EnvironmentDeployerConfigured():
-            return {
-                "deployer": event.deployer,
-                "deployer_settings": event.settings,
-                "deployer_secret_names": list(event.secret_names),
-            }
-        case events.EnvironmentDeploymentStarted():
-            return {"running_deployment_id": event.deployment_id, "deployments": event.number}
-        case events.EnvironmentDeploymentEnded():
-            return _ended(event)
-        case events.EnvironmentDeleted():
-            return {"is_deleted": True}
-
-
-def _created(event: events.EnvironmentCreated) -> Row:
-    return {
-        "project_id": event.project_id,
-        "name": event.name,
-        "protected": event.protected,
-        "deployer": "env_file",
-        "deployer_settings": {},
-        "deployer_secret_names": [],
-        "running_revision": None,
-        "running_deployment_id": None,
-        "deployments": 0,
-        "is_deleted": False,
-    }
-
-
-def _ended(event: events.EnvironmentDeploymentEnded) -> Row:
-    ended = {"running_deployment_id": None}
-    if event.status is values.DeploymentStatus.SUCCEEDED and event.revision is not None:
-        return {**ended, "running_revision": event.revision}
-    return ended

@@ -6,7 +6,7 @@ from domain import events
 from projections import sentences
 from projections.projection import Column, Projection, RecordedEvent, Row, Table
 
-_ON_EVERY_EVENT = {"originator_id", "originator_topic", "originator_version", "timestamp"}
+_ON_EVERY_EVENT = ("originator_id", "originator_topic", "originator_version", "timestamp")
 
 
 class LifecycleHistory:
@@ -40,14 +40,18 @@ class LifecycleHistory:
         event = recorded.event
         if not events.is_service_event(event):
             raise TypeError(f"{event.TOPIC} is no event of a service instance")
-        own = {name: field for name, field in vars(event).items() if name not in _ON_EVERY_EVENT}
+        own = vars(event).copy()
+        for name in _ON_EVERY_EVENT:
+            own.pop(name, None)
         return {
             "service_instance_id": event.originator_id,
             "version": event.originator_version,
             "position": recorded.position,
             "event": event.TOPIC,
             "state": after["state"],
-            "sentence": sentences.sentence(event=event, before=before or {}, after=after),
+            "sentence": sentences.sentence(
+                event=event, before={} if before is None else before, after=after
+            ),
             "actor": recorded.actor,
             "reason": own.get("reason", recorded.reason),
             "recorded_at": recorded.recorded_at,

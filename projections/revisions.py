@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
+import msgspec
+
 from domain import events, values
 from projections.projection import Column, EventClasses, Key, RecordedEvent, Row, Table, holds
 
@@ -47,15 +49,7 @@ class Revisions:
             "environment_id": environment_id,
             "number": number,
             "deployment_id": event.deployment_id,
-            "variables": [_variable(variable) for variable in event.variables or ()],
+            "variables": list(msgspec.to_builtins(event.variables or ())),
             "deployed_at": recorded.recorded_at,
             "position": recorded.position,
         }
-
-
-def _variable(variable: values.Variable) -> Row:
-    return {
-        "name": variable.name,
-        "service_instance_id": str(variable.service_instance_id),
-        "secret_version": variable.secret_version,
-    }
