@@ -18,10 +18,10 @@ _COLUMNS = (
 # Sums of hashes take one pass over each table and no sort; they tell that nothing differs.
 _SUMS = """
     SELECT
-        (SELECT (count(*), sum(hash_record_extended(r, 0)::numeric))
+        (SELECT (count(*), sum(hash_record_extended(r, 0)))
             FROM (SELECT {columns} FROM {live}) AS r)
         IS NOT DISTINCT FROM
-        (SELECT (count(*), sum(hash_record_extended(r, 0)::numeric))
+        (SELECT (count(*), sum(hash_record_extended(r, 0)))
             FROM (SELECT {columns} FROM {fresh}) AS r)
 """
 _ROWS = """

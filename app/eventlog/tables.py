@@ -23,7 +23,7 @@ class TableSql:
 
     @functools.cached_property
     def create(self) -> sql.Composed:
-        """Create the table with its primary key."""
+        """Create the table; what is loaded has no index to keep up."""
         columns = [
             sql.SQL("{} {}{}").format(
                 sql.Identifier(column.name),
@@ -32,21 +32,24 @@ class TableSql:
             )
             for column in self._table.columns
         ]
-        key = sql.SQL("PRIMARY KEY ({})").format(_names(self._table.primary_key))
-        return sql.SQL("CREATE TABLE {} ({})").format(
-            self._name, sql.SQL(", ").join([*columns, key])
-        )
+        return sql.SQL("CREATE TABLE {} ({})").format(self._name, sql.SQL(", ").join(columns))
 
     @functools.cached_property
     def create_indexes(self) -> list[sql.Composed]:
-        """Create the other indexes; PostgreSQL names them."""
+        """Create the primary key and the other indexes; PostgreSQL names them."""
+        key = sql.SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(
+            self._name, _names(self._table.primary_key)
+        )
         return [
-            sql.SQL("CREATE INDEX ON {} ({}){}").format(
-                self._name,
-                _names(index.columns),
-                sql.SQL("" if index.where is None else f" WHERE {index.where}"),
-            )
-            for index in self._table.indexes
+            key,
+            *(
+                sql.SQL("CREATE INDEX ON {} ({}){}").format(
+                    self._name,
+                    _names(index.columns),
+                    sql.SQL("" if index.where is None else f" WHERE {index.where}"),
+                )
+                for index in self._table.indexes
+            ),
         ]
 
     @functools.cached_property
