@@ -7,9 +7,9 @@ from domain import events
 from projections.projection import (
     Column,
     EventClasses,
+    Foldable,
     Index,
     Key,
-    RecordedEvent,
     Row,
     Table,
     holds,
@@ -39,7 +39,7 @@ class ApiTokens:
         indexes=(Index(("created_at", "id")),),
     )
 
-    def keys(self, recorded: RecordedEvent) -> Sequence[Key]:
+    def keys(self, recorded: Foldable) -> Sequence[Key]:
         """Return the token whose event it is."""
         match recorded.event:
             case events.TokenCreated() | events.TokenRevoked() as event:
@@ -47,7 +47,7 @@ class ApiTokens:
             case _:
                 return []
 
-    def fold(self, row: Row | None, recorded: RecordedEvent, key: Key) -> Row | None:
+    def fold(self, row: Row | None, recorded: Foldable, key: Key) -> Row | None:
         """Return the token after the event."""
         if holds(row, recorded):
             return row

@@ -10,9 +10,9 @@ from domain import events, values
 from projections.projection import (
     Column,
     EventClasses,
+    Foldable,
     Index,
     Key,
-    RecordedEvent,
     Row,
     Table,
     holds,
@@ -174,12 +174,12 @@ class Deployments:
         ),
     )
 
-    def keys(self, recorded: RecordedEvent) -> Sequence[Key]:
+    def keys(self, recorded: Foldable) -> Sequence[Key]:
         """Return the deployment whose event it is."""
         event = recorded.event
         return [(event.originator_id,)] if type(event) in _CHANGES else []
 
-    def fold(self, row: Row | None, recorded: RecordedEvent, key: Key) -> Row | None:
+    def fold(self, row: Row | None, recorded: Foldable, key: Key) -> Row | None:
         """Return the deployment after the event."""
         event = recorded.event
         changes = _CHANGES.get(type(event))

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from domain import events
 from projections import sentences
-from projections.projection import Column, Projection, RecordedEvent, Row, Table
+from projections.projection import Column, Foldable, Projection, Row, Table
 
 _ON_EVERY_EVENT = ("originator_id", "originator_topic", "originator_version", "timestamp")
 
@@ -35,7 +35,7 @@ class LifecycleHistory:
     def __init__(self, *, follows: Projection) -> None:
         self.follows = follows
 
-    def entry(self, before: Row | None, after: Row, recorded: RecordedEvent) -> Row:
+    def entry(self, before: Row | None, after: Row, recorded: Foldable) -> Row:
         """Return the row that tells of the event."""
         event = recorded.event
         if not events.is_service_event(event):

@@ -7,9 +7,9 @@ from domain import events
 from projections.projection import (
     Column,
     EventClasses,
+    Foldable,
     Index,
     Key,
-    RecordedEvent,
     Row,
     Table,
     holds,
@@ -34,7 +34,7 @@ class Members:
         indexes=(Index(("subject", "project_id")),),
     )
 
-    def keys(self, recorded: RecordedEvent) -> Sequence[Key]:
+    def keys(self, recorded: Foldable) -> Sequence[Key]:
         """Return the person whose role it is."""
         match recorded.event:
             case events.MemberAdded() | events.MemberRemoved() as event:
@@ -42,7 +42,7 @@ class Members:
             case _:
                 return []
 
-    def fold(self, row: Row | None, recorded: RecordedEvent, key: Key) -> Row | None:
+    def fold(self, row: Row | None, recorded: Foldable, key: Key) -> Row | None:
         """Return the member after the event; None for one who left."""
         if holds(row, recorded):
             return row

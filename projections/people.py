@@ -7,9 +7,9 @@ from domain import events
 from projections.projection import (
     Column,
     EventClasses,
+    Foldable,
     Index,
     Key,
-    RecordedEvent,
     Row,
     Table,
     holds,
@@ -36,12 +36,12 @@ class People:
         indexes=(Index(("subject",), where="in_beta"),),
     )
 
-    def keys(self, recorded: RecordedEvent) -> Sequence[Key]:
+    def keys(self, recorded: Foldable) -> Sequence[Key]:
         """Return the person whose event it is."""
         event = recorded.event
         return [(event.originator_id,)] if type(event) in self.folds else []
 
-    def fold(self, row: Row | None, recorded: RecordedEvent, key: Key) -> Row | None:
+    def fold(self, row: Row | None, recorded: Foldable, key: Key) -> Row | None:
         """Return the person after the event."""
         if holds(row, recorded):
             return row

@@ -32,6 +32,20 @@ class RecordedEvent(NamedTuple):
     traceparent: str | None = None
 
 
+class Outline(NamedTuple):
+    """A recorded event as far as folds know it: a rebuild reads no more."""
+
+    position: int
+    event: events.Event
+    actor: str
+    correlation_id: UUID
+    reason: str | None
+    recorded_at: datetime
+
+
+Foldable = RecordedEvent | Outline
+
+
 @dataclasses.dataclass(frozen=True)
 class Column:
     """A column: its name, its SQL type, and whether it may be NULL."""
@@ -59,7 +73,7 @@ class Table:
     indexes: tuple[Index, ...] = ()
 
 
-def holds(row: Row | None, recorded: RecordedEvent) -> bool:
+def holds(row: Row | None, recorded: Foldable) -> bool:
     """Is the event folded into the row already?"""
     return row is not None and bool(row["position"] >= recorded.position)
 
@@ -76,11 +90,11 @@ class Projection(Protocol):
     version: ClassVar[int]
     folds: ClassVar[EventClasses]
 
-    def keys(self, recorded: RecordedEvent) -> Sequence[Key]:
+    def keys(self, recorded: Foldable) -> Sequence[Key]:
         """Return the keys of the rows that the event concerns; none if it concerns none."""
         ...
 
-    def fold(self, row: Row | None, recorded: RecordedEvent, key: Key) -> Row | None:
+    def fold(self, row: Row | None, recorded: Foldable, key: Key) -> Row | None:
         """Return the row after the event; None if there is none (any more).
 
         An event that the row holds already (`row["position"]`) changes nothing.
@@ -95,6 +109,6 @@ class Journal(Protocol):
     version: ClassVar[int]
     follows: Projection
 
-    def entry(self, before: Row | None, after: Row, recorded: RecordedEvent) -> Row:
+    def entry(self, before: Row | None, after: Row, recorded: Foldable) -> Row:
         """Return the row that tells of the event."""
         ...

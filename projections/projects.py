@@ -7,9 +7,9 @@ from domain import events
 from projections.projection import (
     Column,
     EventClasses,
+    Foldable,
     Index,
     Key,
-    RecordedEvent,
     Row,
     Table,
     holds,
@@ -46,12 +46,12 @@ class Projects:
         indexes=(Index(("created_at", "id")),),
     )
 
-    def keys(self, recorded: RecordedEvent) -> Sequence[Key]:
+    def keys(self, recorded: Foldable) -> Sequence[Key]:
         """Return the project whose event it is."""
         event = recorded.event
         return [(event.originator_id,)] if isinstance(event, _ProjectEvent) else []
 
-    def fold(self, row: Row | None, recorded: RecordedEvent, key: Key) -> Row | None:
+    def fold(self, row: Row | None, recorded: Foldable, key: Key) -> Row | None:
         """Return the project after the event."""
         event = recorded.event
         if holds(row, recorded) or not isinstance(event, _ProjectEvent):

@@ -6,7 +6,7 @@ from typing import ClassVar
 import msgspec
 
 from domain import events, values
-from projections.projection import Column, EventClasses, Key, RecordedEvent, Row, Table, holds
+from projections.projection import Column, EventClasses, Foldable, Key, Row, Table, holds
 
 
 class Revisions:
@@ -27,7 +27,7 @@ class Revisions:
         primary_key=("environment_id", "number"),
     )
 
-    def keys(self, recorded: RecordedEvent) -> Sequence[Key]:
+    def keys(self, recorded: Foldable) -> Sequence[Key]:
         """Return the revision that runs from now on, if the deployment brought one."""
         match recorded.event:
             case (
@@ -39,7 +39,7 @@ class Revisions:
             case _:
                 return []
 
-    def fold(self, row: Row | None, recorded: RecordedEvent, key: Key) -> Row | None:
+    def fold(self, row: Row | None, recorded: Foldable, key: Key) -> Row | None:
         """Return the revision."""
         event = recorded.event
         if holds(row, recorded) or not isinstance(event, events.EnvironmentDeploymentEnded):

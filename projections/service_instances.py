@@ -15,9 +15,9 @@ from domain import events, service_facts, service_fold, states, values
 from projections.projection import (
     Column,
     EventClasses,
+    Foldable,
     Index,
     Key,
-    RecordedEvent,
     Row,
     Table,
     holds,
@@ -105,12 +105,12 @@ class ServiceInstances:
         ),
     )
 
-    def keys(self, recorded: RecordedEvent) -> Sequence[Key]:
+    def keys(self, recorded: Foldable) -> Sequence[Key]:
         """Return the service instance whose event it is."""
         event = recorded.event
         return [(event.originator_id,)] if events.is_service_event(event) else []
 
-    def fold(self, row: Row | None, recorded: RecordedEvent, key: Key) -> Row | None:
+    def fold(self, row: Row | None, recorded: Foldable, key: Key) -> Row | None:
         """Return the service instance after the event."""
         event = recorded.event
         if holds(row, recorded) or not events.is_service_event(event):

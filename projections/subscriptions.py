@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from domain import events
-from projections.projection import Column, EventClasses, Key, RecordedEvent, Row, Table, holds
+from projections.projection import Column, EventClasses, Foldable, Key, Row, Table, holds
 
 
 class Subscriptions:
@@ -32,12 +32,12 @@ class Subscriptions:
         primary_key=("project_id", "offering"),
     )
 
-    def keys(self, recorded: RecordedEvent) -> Sequence[Key]:
+    def keys(self, recorded: Foldable) -> Sequence[Key]:
         """Return the project with each offering of which units change."""
         event = recorded.event
         return [(event.originator_id, offering) for offering in _offerings(event)]
 
-    def fold(self, row: Row | None, recorded: RecordedEvent, key: Key) -> Row | None:
+    def fold(self, row: Row | None, recorded: Foldable, key: Key) -> Row | None:
         """Return the line of the subscription after the event."""
         if holds(row, recorded):
             return row

@@ -15,6 +15,7 @@ from multiprocessing import connection as pipes
 from app.eventlog import parts
 
 _FEW_PARTS = 4  # folded before a process has started
+_own = threading.local()
 _OBJECTS_BETWEEN_COLLECTIONS = 100_000  # folding makes no cycles
 
 
@@ -36,7 +37,7 @@ class Pace:
             async def one_after_the_other() -> None:
                 for number in waiting:
                     started = loop.time()
-                    await loop.run_in_executor(executor, parts.fold, work, number)
+                    await loop.run_in_executor(executor, _fold, work, number)
                     done()
                     await _rest(started + seconds - loop.time())
 
@@ -44,15 +45,30 @@ class Pace:
 
     @contextlib.contextmanager
     def _executor(self, count: int) -> Iterator[tuple[futures.Executor, int]]:
-        executor: futures.Executor
         if self.processes == 1 or count <= _FEW_PARTS:
-            executor, used = futures.ThreadPoolExecutor(max_workers=1), 1
+            with futures.ThreadPoolExecutor(max_workers=1) as thread:
+                try:
+                    yield thread, 1
+                finally:
+                    thread.submit(_end).result()
         else:
-            executor, used = _processes(self.processes), self.processes
-        try:
-            yield executor, used
-        finally:
-            executor.shutdown(cancel_futures=True)
+            executor = _processes(self.processes)
+            try:
+                yield executor, self.processes
+            finally:
+                executor.shutdown(cancel_futures=True)
+
+
+def _fold(work: parts.Work, number: int) -> None:
+    """Fold a part over the connection that this thread or process keeps."""
+    if not hasattr(_own, "folder"):
+        _own.folder = parts.Folder(work)
+    _own.folder.fold(number)
+
+
+def _end() -> None:
+    if hasattr(_own, "folder"):
+        _own.folder.close()
 
 
 async def _rest(seconds: float) -> None:

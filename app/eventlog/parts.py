@@ -7,7 +7,7 @@ several processes fold them, and a rebuild that was killed goes on with those th
 
 import operator
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -17,6 +17,7 @@ import psycopg
 from psycopg import sql
 
 from app.eventlog import mapper, projecting, reading
+from domain import events
 from projections import projection
 
 EVENTS = 20_000
@@ -27,14 +28,21 @@ _UUIDS = 2**128
 _WORK_MEM = "SET LOCAL work_mem = '64MB'"  # a part is sorted in memory
 _CLAIM = "INSERT INTO {}.parts (number) VALUES (%s) ON CONFLICT DO NOTHING RETURNING number"
 _EVENTS = f"""
-    SELECT {reading.COLUMNS} FROM ledger.events
+    SELECT {reading.OUTLINE} FROM ledger.events
     WHERE originator_id BETWEEN %s AND %s AND position <= %s
     ORDER BY originator_id, originator_version
 """  # noqa: S608  nothing from outside
 
-_AS_CSV = sql.SQL(r" (FORMAT csv, NULL 'null', ESCAPE '\')")
 _ESCAPED = re.compile(rb'\\[^"\\]')
-_NO_LINES = b""
+_CHARACTERS = {
+    rb"\b": b"\b",
+    rb"\f": b"\f",
+    rb"\n": b"\n",
+    rb"\r": b"\r",
+    rb"\t": b"\t",
+}
+_CODE = re.compile(rb"\\u00([0-9a-f]{2})")  # of control characters, no others
+_ABSENT = b"\0"  # in all text of PostgreSQL
 _encoder = msgspec.json.Encoder()
 
 
@@ -49,44 +57,34 @@ class Work:
     count: int
 
 
-def fold(work: Work, number: int) -> None:
-    """Fold a part and store its rows, unless that was done already."""
-    with (
-        psycopg.connect(work.conninfo, application_name="servicebook rebuild") as connection,
-        connection.transaction(),
-    ):
-        claim = sql.SQL(_CLAIM).format(sql.Identifier(work.schema))
-        if connection.execute(claim, [number]).fetchone() is None:
-            return
-        connection.execute(_WORK_MEM)
-        _Part(connection, work).run(_range(number, of=work.count))
+class Folder:
+    """Folds parts, one after the other, over one connection."""
 
-
-class _Part:
-    def __init__(self, connection: psycopg.Connection[Any], work: Work) -> None:
-        self._connection = connection
+    def __init__(self, work: Work) -> None:
         self._work = work
-        self._models = work.models
         self._mapper = mapper.EventMapper()
         self._copies = {name: _Copy(it, work.schema) for name, it in work.models.by_name.items()}
-        self._rows: dict[str, dict[projection.Key, projection.Row | None]] = {
-            model.table.name: {} for model in work.models.projections
-        }
-        self._entries: dict[str, list[projection.Row]] = {
-            journal.table.name: [] for journal in work.models.journals
-        }
+        self._connection = psycopg.connect(
+            work.conninfo, application_name="servicebook rebuild", autocommit=True
+        )
 
-    def run(self, ends: tuple[UUID, UUID]) -> None:
-        """Fold the aggregates between two ids."""
-        for page in self._pages(ends):
-            for row in page:
-                self._take_in(reading.recorded(self._mapper, row))
-            for name, entries in self._entries.items():
-                self._copies[name].write(self._connection, entries)
-                entries.clear()
-        for name, rows in self._rows.items():
-            kept = [row for row in rows.values() if row is not None]
-            self._copies[name].write(self._connection, kept)
+    def close(self) -> None:
+        """Give up the connection."""
+        self._connection.close()
+
+    def fold(self, number: int) -> None:
+        """Fold a part and store its rows, unless that was done already."""
+        claim = sql.SQL(_CLAIM).format(sql.Identifier(self._work.schema))
+        with self._connection.transaction():
+            if self._connection.execute(claim, [number]).fetchone() is None:
+                return
+            self._connection.execute(_WORK_MEM)
+            part = _Part(self._work.models)
+            for page in self._pages(_range(number, of=self._work.count)):
+                for row in page:
+                    part.take_in(reading.outline(self._mapper, row))
+                self._store(part.entries())
+            self._store(part.rows())
 
     def _pages(self, ends: tuple[UUID, UUID]) -> Iterator[Sequence[tuple[Any, ...]]]:
         with psycopg.ServerCursor(self._connection, "part") as cursor:
@@ -94,58 +92,127 @@ class _Part:
             while page := cursor.fetchmany(_PAGE):
                 yield page
 
-    def _take_in(self, recorded: projection.RecordedEvent) -> None:
-        for model in self._models.concerned(recorded.event):
-            name = model.table.name
-            rows = self._rows[name]
-            for key in model.keys(recorded):
-                before = rows.get(key)
-                after = model.fold(before, recorded, key)
-                if after is not None and after is not before:
-                    after = self._models.plain(name, after)
-                    for journal in self._models.journals_of[name]:
-                        entry = journal.entry(before, after, recorded)
-                        self._entries[journal.table.name].append(entry)
-                rows[key] = after
+    def _store(self, rows: Mapping[str, Sequence[projection.Row]]) -> None:
+        for name, some in rows.items():
+            self._copies[name].write(self._connection, some)
+
+
+class _Part:
+    """The rows of all projections in a part, and the entries of journals since they were told."""
+
+    def __init__(self, models: projecting.ReadModels) -> None:
+        self._models = models
+        self._entries = {journal.table.name: list[projection.Row]() for journal in models.journals}
+        self._parts = {
+            model.table.name: _PartOf(
+                model,
+                [
+                    (journal.entry, self._entries[journal.table.name])
+                    for journal in models.journals_of[model.table.name]
+                ],
+            )
+            for model in models.projections
+        }
+        self._concerned: dict[type[events.Event], list[Callable[[projection.Outline], None]]] = {}
+
+    def take_in(self, recorded: projection.Outline) -> None:
+        """Fold an event."""
+        event_class = type(recorded.event)
+        if event_class not in self._concerned:
+            self._concerned[event_class] = [
+                self._parts[model.table.name].take_in
+                for model in self._models.concerned(recorded.event)
+            ]
+        for take_in in self._concerned[event_class]:
+            take_in(recorded)
+
+    def entries(self) -> Mapping[str, Sequence[projection.Row]]:
+        """Return the entries since the last call, by table."""
+        told = {name: entries[:] for name, entries in self._entries.items()}
+        for entries in self._entries.values():
+            entries.clear()
+        return told
+
+    def rows(self) -> Mapping[str, Sequence[projection.Row]]:
+        """Return the rows as they are after the last event, by table."""
+        return {name: part.rows() for name, part in self._parts.items()}
+
+
+class _PartOf:
+    """The rows of a projection in a part, and the entries of journals that follow it."""
+
+    def __init__(
+        self,
+        model: projection.Projection,
+        journals: Sequence[tuple[Callable[..., projection.Row], list[projection.Row]]],
+    ) -> None:
+        self._keys, self._fold = model.keys, model.fold
+        self._journals = journals
+        self._rows: dict[projection.Key, projection.Row | None] = {}
+
+    def take_in(self, recorded: projection.Outline) -> None:
+        """Fold an event. Rows need not be made plain: what was read from the log is."""
+        for key in self._keys(recorded):
+            before = self._rows.get(key)
+            after = self._fold(before, recorded, key)
+            if after is before:
+                continue
+            self._rows[key] = after
+            if after is not None:
+                for entry, entries in self._journals:
+                    entries.append(entry(before, after, recorded))
+
+    def rows(self) -> list[projection.Row]:
+        """Return the rows as they are after the last event."""
+        return [row for row in self._rows.values() if row is not None]
 
 
 class _Copy:
     """COPY into a table.
 
-    Rows of plain columns are encoded together as lines of JSON, which are lines of CSV but for
-    their brackets and what is escaped in strings beside quotes.
+    Rows are encoded together as lines of JSON, which are lines of CSV but for their brackets
+    and some of the escapes in strings. A list without its brackets is an array likewise.
     """
 
     def __init__(self, table: projection.Table, schema: str) -> None:
         self._values = operator.itemgetter(*(column.name for column in table.columns))
-        self._json = [place for place, column in enumerate(table.columns) if column.type == "jsonb"]
-        self._is_plain = not any(column.type.endswith("[]") for column in table.columns)
+        types = [column.type for column in table.columns]
+        self._json = [place for place, type_ in enumerate(types) if type_ == "jsonb"]
+        self._arrays = [place for place, type_ in enumerate(types) if type_.endswith("[]")]
         columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in table.columns)
-        self._statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
-            sql.Identifier(schema, table.name), columns
-        )
+        self._statement = sql.SQL(
+            r"COPY {} ({}) FROM STDIN (FORMAT csv, NULL 'null', ESCAPE '\')"
+        ).format(sql.Identifier(schema, table.name), columns)
 
     def write(self, connection: psycopg.Connection[Any], rows: Sequence[projection.Row]) -> None:
         """Write the rows."""
         if not rows:
             return
-        lines = [self._line(row) for row in rows]
-        encoded = _encoder.encode_lines(lines) if self._is_plain else _NO_LINES
-        with connection.cursor() as cursor:
-            if self._is_plain and not _ESCAPED.search(encoded):
-                with cursor.copy(self._statement + _AS_CSV) as copy:
-                    copy.write(encoded[1:-2].replace(b"]\n[", b"\n"))
-            else:
-                with cursor.copy(self._statement) as copy:
-                    for line in lines:
-                        copy.write_row(line)
+        lines = _encoder.encode_lines([self._line(row) for row in rows])
+        with connection.cursor() as cursor, cursor.copy(self._statement) as copy:
+            copy.write(_as_sql(lines[1:-2].replace(b"]\n[", b"\n")))
 
     def _line(self, row: projection.Row) -> list[Any]:
         values = list(self._values(row))
         for place in self._json:
             if values[place] is not None:
                 values[place] = _encoder.encode(values[place]).decode()
+        for place in self._arrays:
+            if values[place] is not None:
+                elements = _as_sql(_encoder.encode(values[place])[1:-1])
+                values[place] = f"{{{elements.decode()}}}"
         return values
+
+
+def _as_sql(text: bytes) -> bytes:
+    """Return JSON with escapes of quotes and backslashes alone, as SQL has them."""
+    if not _ESCAPED.search(text):
+        return text
+    text = text.replace(rb"\\", _ABSENT)
+    for escape, character in _CHARACTERS.items():
+        text = text.replace(escape, character)
+    text = _CODE.sub(lambda found: bytes([int(found[1], base=16)]), text)
+    return text.replace(_ABSENT, rb"\\")
 
 
 def _range(number: int, *, of: int) -> tuple[UUID, UUID]:

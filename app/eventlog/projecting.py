@@ -18,6 +18,8 @@ from projections import projection
 Rows = dict[projection.Key, projection.Row | None]
 """Rows by key; None for a key without a row."""
 
+_ABSENT = object()
+
 
 class ReadModels:
     """All projections and journals, and their statements in one schema."""
@@ -63,12 +65,17 @@ class ReadModels:
                     keys.setdefault(model.table.name, {})[key] = None
         return keys
 
-    def plain(self, name: str, row: projection.Row) -> projection.Row:
+    def plain(
+        self, name: str, row: projection.Row, before: projection.Row | None
+    ) -> projection.Row:
         """Return the row as it would be read back, so that a fold sees one shape only.
 
-        A row that is no dict is a projection's own way to go on from it, and plain by itself.
+        What it shares with the row before is plain already. A row that is no dict is a
+        projection's own way to go on from it, and plain by itself.
         """
-        return _plain(self._composites[name], row) if isinstance(row, dict) else row
+        if not isinstance(row, dict):
+            return row
+        return _plain(self._composites[name], row, before or {})
 
     def table(self, name: str) -> projection.Table:
         """Return the table of that name."""
@@ -120,7 +127,7 @@ class Folding:
             return
         if after is before:
             return
-        after = self._models.plain(name, after)
+        after = self._models.plain(name, after, before)
         staged.rows.setdefault(name, {})[key] = after
         for journal in self._models.journals_of[name]:
             entry = journal.entry(before, after, event)
@@ -160,14 +167,15 @@ class _Composites:
         )
 
 
-def _plain(composites: _Composites, row: projection.Row) -> projection.Row:
-    values = dict(row)
+def _plain(composites: _Composites, row: dict[str, Any], before: projection.Row) -> projection.Row:
+    made = {}
     for name in composites.json:
-        values[name] = msgspec.json.decode(msgspec.json.encode(values[name]))
+        if row[name] is not before.get(name, _ABSENT):
+            made[name] = msgspec.json.decode(msgspec.json.encode(row[name]))
     for name in composites.arrays:
-        if values[name] is not None:
-            values[name] = list(values[name])
-    return values
+        if row[name] is not None:
+            made[name] = list(row[name])
+    return row | made if made else row
 
 
 def stale(

@@ -17,6 +17,12 @@ COLUMNS = """
 """
 """What `recorded` takes."""
 
+OUTLINE = """
+    position, originator_id, originator_version, topic, state::text, metadata ->> 'actor',
+    (metadata ->> 'correlation_id')::uuid, metadata ->> 'reason', recorded_at
+"""
+"""What `outline` takes."""
+
 _ALL = (
     f"SELECT {COLUMNS} FROM ledger.events "  # noqa: S608  nothing from outside
     "WHERE position > %(after)s ORDER BY position LIMIT %(limit)s"
@@ -101,14 +107,29 @@ def recorded(event_mapper: mapper.EventMapper, row: tuple[Any, ...]) -> projecti
     position, originator_id, version, topic, state, event_id, command_id, metadata, at = row
     origin = _origins.decode(metadata)
     return projection.RecordedEvent(
-        position=position,
-        event=event(event_mapper, originator_id, version, topic, state),
-        event_id=event_id,
-        command_id=command_id,
-        actor=origin.actor,
-        correlation_id=origin.correlation_id,
-        causation_id=origin.causation_id,
-        reason=origin.reason,
-        recorded_at=at.astimezone(UTC),
-        traceparent=origin.traceparent,
+        position,
+        event(event_mapper, originator_id, version, topic, state),
+        event_id,
+        command_id,
+        origin.actor,
+        origin.correlation_id,
+        origin.causation_id,
+        origin.reason,
+        at.astimezone(UTC),
+        origin.traceparent,
+    )
+
+
+def outline(event_mapper: mapper.EventMapper, row: tuple[Any, ...]) -> projection.Outline:
+    """Return what folds need of the event of a row."""
+    position, originator_id, version, topic, state, actor, correlation_id, reason, at = row
+    return projection.Outline(
+        position,
+        event_mapper.event(
+            originator_id=originator_id, originator_version=version, topic=topic, state=state
+        ),
+        actor,
+        correlation_id,
+        reason,
+        at.astimezone(UTC),
     )

@@ -62,6 +62,7 @@ MESSAGES = [
     'says "no", \\ and é',
     "two\nlines\tand \\n",
     "\\.",
+    "\x1b[1mred\r\n{, }\x7f",
 ]
 """What a COPY could trip over."""
 
@@ -391,13 +392,15 @@ async def test_several_processes_fold_at_a_measured_pace(
     await rebuild.ensure_tables(pool=pool, **models)
     async with log.EventLog(pool=pool, policies=lambda _: [], **models) as event_log:
         for number in range(10):
-            aggregate_id = uuid4()
+            aggregate_id, message = uuid4(), MESSAGES[number % len(MESSAGES)]
             for version, event_class in enumerate(STORIES[4], start=1):
                 event = dataclasses.replace(
                     sample(event_class), originator_id=aggregate_id, originator_version=version
                 )
                 if isinstance(event, events.ServiceOperationDelayed):
-                    event = dataclasses.replace(event, message=MESSAGES[number % 3], code="null")
+                    event = dataclasses.replace(event, message=message, code="null")
+                if isinstance(event, events.ServicePrefixRenamed):
+                    event = dataclasses.replace(event, variable_names=(message, "null", ""))
                 await event_log.append(command=new_command(), events=[event])
     pauses: list[float] = []
 
