@@ -6,10 +6,14 @@ The log has the sizes to hold, or a part of them; its rows are compared with tho
 """
 
 import asyncio
+import multiprocessing
+import multiprocessing.process
 import os
+import re
 import resource
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import psycopg_pool
@@ -36,29 +40,37 @@ def main(percent: float = 100, processes: int = os.cpu_count() or 1) -> None:
         loaded = time.perf_counter() - begun
         print(report.versions(dsn, "psycopg"), report.machine(), sep="\n")
         print(f"{events:,} events, loaded in {loaded:.0f} s; {processes} processes.\n")
-        took = asyncio.run(_measure(dsn, processes=processes))
+        took, held = asyncio.run(_measure(dsn, processes=processes))
     print(report.table(_HEADINGS, [_row(what, seconds, events) for what, seconds in took.items()]))
+    print(f"\nThe largest of the processes that folded held {held:,.0f} MB.")
 
 
-async def _measure(dsn: str, *, processes: int) -> dict[str, float]:
+async def _measure(dsn: str, *, processes: int) -> tuple[dict[str, float], float]:
     folded: list[float] = []
+    held: list[float] = []
+
+    def progress(_position: int, _head: int) -> None:
+        folded.append(time.perf_counter())
+        held.extend(map(_megabytes, multiprocessing.active_children()))
+
     await bootstrap.prepare(conninfo=dsn, progress=lambda _: None)
     async with psycopg_pool.AsyncConnectionPool(dsn, open=False, min_size=1) as pool:
         used, begun = _processor_seconds(), time.perf_counter()
         differences = await rebuild.rebuild(
             pool=pool,
             at_pace=rebuild.Pace(processes=processes),
-            progress=lambda _position, _head: folded.append(time.perf_counter()),
+            progress=progress,
             **_MODELS,
         )
         ended = time.perf_counter()
     if differences:
         sys.exit(f"the rows differ: {differences}")
-    return {
+    took = {
         "folded": folded[-1] - begun,
         "with indexes, comparison and swap": ended - begun,
         "processor time, PostgreSQL's aside": _processor_seconds() - used,
     }
+    return took, max(held, default=0)
 
 
 def _row(what: str, seconds: float, events: int) -> tuple[object, ...]:
@@ -71,6 +83,13 @@ def _processor_seconds() -> float:
         resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     )
     return sum(it.ru_utime + it.ru_stime for it in (own, folders))
+
+
+def _megabytes(process: multiprocessing.process.BaseProcess) -> float:
+    """Return the most that a process held; its resource usage counts what its parent held too."""
+    status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
+    [kilobytes] = re.findall(r"VmHWM:\s+(\d+) kB", status)
+    return int(kilobytes) / 1024
 
 
 if __name__ == "__main__":
