@@ -62,7 +62,9 @@ def create(parts: bootstrap.Parts) -> Starlette:
     )
     application = Starlette(
         exception_handlers=answers.HANDLERS,
-        middleware=answers.middleware(allowed_origins=settings.allowed_origins),
+        middleware=answers.middleware(
+            allowed_origins=settings.allowed_origins, busiest=("/graphql", api)
+        ),
         routes=[
             Route("/graphql", api),
             WebSocketRoute("/graphql", api),
