@@ -6,7 +6,7 @@ with the events. What the answer means is said in `permissions`. Each refusal is
 
 import enum
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, LiteralString
 from uuid import UUID
@@ -14,15 +14,18 @@ from uuid import UUID
 import psycopg_pool
 from psycopg import sql
 
+from app import gathering
 from app.access.caller import Caller, Role
 from app.application import permissions
 from app.application.permissions import Action, Standing
 from app.application.request import Request
-from app.eventlog import connections
+from app.eventlog import command, connections
 from domain import errors
 from domain.errors import RefusalCode
 
 _SECONDS = 5.0
+_Key = tuple[UUID, str]
+_Row = tuple[Any, ...]
 _logger = logging.getLogger(__name__)
 
 
@@ -38,22 +41,24 @@ class Place(enum.Enum):
 _PLACES: Mapping[Place, LiteralString] = MappingProxyType(
     {
         Place.PROJECT: """
-            SELECT id AS project_id, false AS protected FROM read.projects WHERE id = %(id)s""",
+            SELECT id AS project_id, false AS protected FROM read.projects WHERE id = asked.id""",
         Place.ENVIRONMENT: """
-            SELECT project_id, protected FROM read.environments WHERE id = %(id)s""",
+            SELECT project_id, protected FROM read.environments WHERE id = asked.id""",
         Place.SERVICE: """
             SELECT s.project_id, e.protected FROM read.service_instances AS s
-            JOIN read.environments AS e ON e.id = s.environment_id WHERE s.id = %(id)s""",
+            JOIN read.environments AS e ON e.id = s.environment_id WHERE s.id = asked.id""",
         Place.DEPLOYMENT: """
-            SELECT project_id, false AS protected FROM read.deployments WHERE id = %(id)s""",
+            SELECT project_id, false AS protected FROM read.deployments WHERE id = asked.id""",
     }
 )
 _STANDING: LiteralString = """
     SELECT place.project_id, place.protected,
         (SELECT m.role FROM read.members AS m
-            WHERE m.project_id = place.project_id AND m.subject = %(subject)s),
-        EXISTS (SELECT 1 FROM read.people AS p WHERE p.subject = %(subject)s AND p.in_beta)
-    FROM (SELECT 1) AS once LEFT JOIN ({place}) AS place ON true
+            WHERE m.project_id = place.project_id AND m.subject = asked.subject),
+        EXISTS (SELECT 1 FROM read.people AS p WHERE p.subject = asked.subject AND p.in_beta)
+    FROM unnest(%(ids)s::uuid[], %(subjects)s::text[]) WITH ORDINALITY
+        AS asked (id, subject, number) LEFT JOIN LATERAL ({place}) AS place ON true
+    ORDER BY asked.number
 """
 _STATEMENTS = MappingProxyType(
     {
@@ -70,6 +75,7 @@ class Admission:
     def __init__(self, *, pool: psycopg_pool.AsyncConnectionPool[Any], is_beta_over: bool) -> None:
         self._connections = connections.Connections(pool=pool, seconds=_SECONDS)
         self._is_beta_over = is_beta_over
+        self._found = {place: self._gathering(place) for place in Place}
 
     async def admit_to(
         self, place: Place, place_id: UUID, *, request: Request, action: Action
@@ -78,10 +84,8 @@ class Admission:
         caller = request.caller
         if caller is None:
             return  # the system itself: a worker, a receiver, the command line
-        values = {"id": place_id, "subject": caller.subject}
-        [(project_id, is_protected, role, is_in_beta)] = await self._rows(
-            _STATEMENTS[place], values
-        )
+        key = (place_id, caller.subject)
+        project_id, is_protected, role, is_in_beta = await self._found[place].get(key)
         with _Logged(caller, action, place_id):
             permissions.require_beta(action=action, is_in_beta=is_in_beta or self._is_beta_over)
             standing = None
@@ -116,8 +120,18 @@ class Admission:
         [(is_in_beta,)] = await self._rows(_BETA, {"subject": subject})
         return bool(is_in_beta)
 
-    async def _rows(self, statement: bytes, values: dict[str, Any]) -> list[tuple[Any, ...]]:
-        async def work(connection: connections.Connection) -> list[tuple[Any, ...]]:
+    def _gathering(self, place: Place) -> gathering.Gathering[_Key, _Row]:
+        """Return what asks for all commands of a moment at once."""
+
+        async def found(keys: Sequence[_Key]) -> list[_Row]:
+            ids, subjects = zip(*keys, strict=True)
+            values = {"ids": list(ids), "subjects": list(subjects)}
+            return await self._rows(_STATEMENTS[place], values)
+
+        return gathering.Gathering(found, common=(command.LogUnavailableError,))
+
+    async def _rows(self, statement: bytes, values: dict[str, Any]) -> list[_Row]:
+        async def work(connection: connections.Connection) -> list[_Row]:
             return await (await connection.execute(statement, values)).fetchall()
 
         return await self._connections.run(work)
