@@ -133,7 +133,8 @@ class _Paging:
                 case "node":
                     pairs.append((below.key, self._node(below)))
                 case "cursor":
-                    pairs.append((below.key, self.order.cursor(self.row)))
+                    keys = self.order.columns(self.row)
+                    pairs.append((below.key, self.order.cursor(keys)))
                 case _:
                     pairs.append((below.key, sql.Literal(field.type.name)))
         return compiling.json_object(pairs)
@@ -155,10 +156,13 @@ class _Paging:
                 return sql.Literal("PageInfo")
 
     def _cursor(self, place: sql.Composable) -> sql.Composable:
-        """Return the cursor of the row at a place of the page."""
-        return sql.SQL("(array_agg({}){})[{}]").format(
-            self.order.cursor(self.row), self._filter(), place
-        )
+        """Return the cursor of the row at a place of the page, made of its keys alone."""
+        keys = [
+            sql.SQL("(array_agg({}){})[{}]").format(key, self._filter(), place)
+            for key in self.order.columns(self.row)
+        ]
+        cursor = self.order.cursor(keys)
+        return sql.SQL("CASE WHEN {} IS NOT NULL THEN {} END").format(keys[0], cursor)
 
     def _beyond(self, *, is_ahead: bool) -> sql.Composable:
         """Tell whether there are rows ahead of the page, or behind it."""

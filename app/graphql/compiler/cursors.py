@@ -9,7 +9,7 @@ import binascii
 import dataclasses
 import json
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import LiteralString
 
@@ -37,15 +37,14 @@ class Order:
         """Return the keys of the rows."""
         return [sql.SQL("{}.{}").format(there, sql.Identifier(name)) for name, _ in self.keys]
 
-    def cursor(self, there: sql.Composable) -> sql.Composable:
-        """Return the cursor of a row."""
-        columns = self.columns(there)
+    def cursor(self, keys: Sequence[sql.Composable]) -> sql.Composable:
+        """Return the cursor of the row that has these keys."""
         if self.is_plain:
-            return positions.place(columns[0])
+            return positions.place(keys[0])
         return sql.SQL(
             "translate(encode(convert_to(json_build_array({})::text, 'UTF8'), 'base64'),"
             r" E'+/=\n', '-_')"
-        ).format(sql.SQL(", ").join([sql.Literal(self.name), *columns]))
+        ).format(sql.SQL(", ").join([sql.Literal(self.name), *keys]))
 
     def value(self, parameter: sql.Composable, type_: LiteralString) -> sql.Composable:
         """Return the value of a key from the parameter that holds it."""
