@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import json
 import os
+from collections.abc import Callable
 from typing import Any
 
 import graphql
@@ -19,6 +20,8 @@ from tests.edge import random_queries
 pytestmark = pytest.mark.anyio
 
 OPERATIONS = int(os.environ.get("RANDOM_OPERATIONS", "200"))
+SEED = int(os.environ.get("RANDOM_SEED", "0"))
+Record = Callable[[str, object], None]
 STRANGER = dataclasses.replace(
     OPERATOR, subject="eve", roles=frozenset(), token_id="tok_2", is_in_beta=True
 )
@@ -94,12 +97,14 @@ KNOWN = """{ projects { nodes { id name environments { id name
 
 
 @pytest.mark.parametrize("name", CALLERS)
-async def test_random_queries(api: Api, both: Both, shop: Shop, database: str, name: str) -> None:
+async def test_random_queries(
+    api: Api, both: Both, shop: Shop, database: str, name: str, record_property: Record
+) -> None:
     who = CALLERS[name]
     if who.roles == VIEWER.roles:
         who = dataclasses.replace(who, projects=frozenset({shop.project}))
     known = random_queries.ids_of([await api.ask(KNOWN)])
-    seed = list(CALLERS).index(name)
+    seed = SEED + list(CALLERS).index(name)
     source = random_queries.Source(schema=api.schema._schema, seed=seed, known=known)
     count = OPERATIONS if who is OPERATOR else OPERATIONS // 6
     naive = reference.Reference(database)
@@ -116,16 +121,19 @@ async def test_random_queries(api: Api, both: Both, shop: Shop, database: str, n
                 assert found["data"] == naive.answer(text, variables), (text, variables)
                 compared += 1
 
+    counts = {"asked": count, "short": both.taken, "fine": answered, "as naively": compared}
+    for key, value in counts.items():
+        record_property(key, value)
     assert both.taken >= answered  # whatever is fine goes the short way
     assert compared > answered / 4 or who is not OPERATOR
     assert answered > count / 12 or not who.is_in_beta  # who is refused almost everything
 
 
 @pytest.mark.usefixtures("shop")
-async def test_random_mutations(api: Api, both: Both) -> None:
+async def test_random_mutations(api: Api, both: Both, record_property: Record) -> None:
     """Each way is asked in turn under one key: the second is told what the first did."""
     known = random_queries.ids_of([await api.ask(KNOWN)])
-    source = random_queries.Source(schema=api.schema._schema, seed=3, known=known)
+    source = random_queries.Source(schema=api.schema._schema, seed=SEED + 3, known=known)
 
     for number in range(OPERATIONS // 3):
         text, variables = source.operation(graphql.OperationType.MUTATION)
@@ -134,6 +142,8 @@ async def test_random_mutations(api: Api, both: Both) -> None:
                 value["idempotencyKey"] = f"{number} {name}"
         await both.ask(text.replace("secret ", "").replace("beta ", ""), variables)
 
+    record_property("asked", OPERATIONS // 3)
+    record_property("short", both.taken)
     assert both.taken > OPERATIONS // 12
 
 
