@@ -12,7 +12,13 @@ stories    ... told by the aggregates, and by `rollouts` where deployments are t
 stamping   ... and copied
 server     the PostgreSQL that they share, with durable commits
 report     tables, and what they were measured on
-contenders what commands are compared with; `web` holds those that run on Node
+contenders what commands are compared with
+peers      what requests over HTTP are compared with
+node       runs what runs on Node: `web` holds it
+questions  what all peers are asked
+served     the product over that data
+wrk        requests, counted and timed
+charts     lines, as SVG
 RESULTS.md the last results that were kept
 """
 

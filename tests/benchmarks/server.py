@@ -21,13 +21,13 @@ SETTINGS = {
 
 
 @contextlib.contextmanager
-def running() -> Iterator[embedded.Address]:
-    """Hold a server with nothing in it, gone afterwards."""
+def running(**more: str) -> Iterator[embedded.Address]:
+    """Hold a server with nothing in it, gone afterwards; `more` are settings."""
     with tempfile.TemporaryDirectory(
         prefix="servicebook-benchmark-", ignore_cleanup_errors=True
     ) as place:
         Path(place).chmod(0o711)
-        with embedded.running(data=Path(place, "postgres"), settings=SETTINGS) as address:
+        with embedded.running(data=Path(place, "postgres"), settings=SETTINGS | more) as address:
             yield address
 
 

@@ -14,7 +14,8 @@ from eventsourcing import persistence
 from app.application import unit_of_work
 from app.eventlog import mapper
 from domain import events, service_instance
-from tests.benchmarks.contenders import contender, emmett, stock
+from tests.benchmarks import node
+from tests.benchmarks.contenders import contender, stock
 
 # Without the extension pgcrypto: what it is wanted for, PostgreSQL has built in.
 _FILES = ("schema/*.sql", "tables/*.sql", "types/*.sql", "functions/*.sql", "indexes/*.sql")
@@ -49,7 +50,7 @@ class MessageDb:
         self._runner.close()
 
     async def _prepare(self, conninfo: str) -> None:
-        place = emmett.installed() / "@eventide" / "message-db" / "database"
+        place = node.installed() / "@eventide" / "message-db" / "database"
         async with await psycopg.AsyncConnection.connect(conninfo, autocommit=True) as connection:
             for pattern in _FILES:
                 for file in _ordered(place, pattern):

@@ -14,7 +14,7 @@ SELECT json_build_object('environment', (
         'serviceInstances', json_build_object('nodes', (
             SELECT coalesce(json_agg(json_build_object(
                 'id', 'svc_' || replace(s.id::text, '-', ''), 'kind', s.kind, 'prefix', s.prefix,
-                'state', s.state, 'history', json_build_object('nodes', (
+                'state', s.state, 'version', s.version, 'history', json_build_object('nodes', (
                     SELECT coalesce(json_agg(json_build_object(
                         'position', h.position::text, 'event', h.event, 'sentence', h.sentence,
                         'actor', h.actor, 'recordedAt', to_char(h.recorded_at AT TIME ZONE 'UTC',
@@ -32,15 +32,33 @@ SELECT json_build_object('serviceInstance', (
         'prefix', s.prefix, 'state', s.state, 'version', s.version)
     FROM read.service_instances AS s WHERE s.id = $1::uuid))::text
 """
+_PAGE = """
+SELECT json_build_object('serviceInstances', json_build_object(
+    'nodes', coalesce(json_agg(json_build_object(
+        'id', 'svc_' || replace(s.id::text, '-', ''), 'kind', s.kind, 'prefix', s.prefix,
+        'state', s.state, 'version', s.version, 'createdAt', s.at) ORDER BY s.created_at, s.id)
+        FILTER (WHERE s.place <= 50), '[]'::json),
+    'pageInfo', json_build_object('hasNextPage', count(*) > 50, 'endCursor',
+        max(s.at || ' ' || s.id::text) FILTER (WHERE s.place <= 50))))::text
+FROM (SELECT i.*, row_number() OVER (ORDER BY i.created_at, i.id) AS place,
+        to_char(i.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS at
+    FROM read.service_instances AS i WHERE (i.created_at, i.id) > ($1::timestamptz, $2::uuid)
+    ORDER BY i.created_at, i.id LIMIT 51) AS s
+"""
+_START = "-infinity 00000000-0000-0000-0000-000000000000"
 _POOL = serving.pool()
 
 
 async def answer(request: Request) -> Response:
     asked = json.loads(await request.body())
-    statement = _ENVIRONMENT if "environment" in asked["query"] else _POINT
-    id_ = uuid.UUID(asked["variables"]["id"][4:])
+    id_ = asked["variables"]["id"]
+    if "serviceInstances(first: 50" in asked["query"]:
+        statement, values = _PAGE, (id_ or _START).split(" ")
+    else:
+        statement = _ENVIRONMENT if "environment" in asked["query"] else _POINT
+        values = [str(uuid.UUID(id_[4:]))]
     async with _POOL.connection() as connection, connection.cursor() as cursor:
-        await cursor.execute(statement, [id_], prepare=True)
+        await cursor.execute(statement, values, prepare=True)
         [(text,)] = await cursor.fetchall()
     return Response(b'{"data":%b}' % text.encode(), media_type="application/json")
 

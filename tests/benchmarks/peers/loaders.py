@@ -3,7 +3,7 @@
 import uuid
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 
 import strawberry
@@ -23,6 +23,10 @@ _HISTORY = """
     SELECT h.* FROM unnest($1::uuid[]) AS s (id), LATERAL (
         SELECT * FROM read.lifecycle_history WHERE service_instance_id = s.id
         ORDER BY version DESC LIMIT $2) AS h ORDER BY h.version"""
+_PAGE = """
+    SELECT * FROM read.service_instances WHERE (created_at, id) > ($1::timestamptz, $2::uuid)
+    ORDER BY created_at, id LIMIT $3"""
+_START = "-infinity 00000000-0000-0000-0000-000000000000"
 _Row = dict[str, Any]
 
 
@@ -76,6 +80,7 @@ class Service:
     prefix: str
     state: str
     version: int
+    created_at: str
 
     @strawberry.field
     async def history(self, info: strawberry.Info, last: int) -> Entries:
@@ -83,8 +88,15 @@ class Service:
 
 
 @strawberry.type
+class PageInfo:
+    has_next_page: bool
+    end_cursor: str | None
+
+
+@strawberry.type
 class Services:
     nodes: list[Service]
+    page_info: PageInfo | None = None
 
 
 @strawberry.type
@@ -104,8 +116,12 @@ def _entry(row: _Row) -> Entry:
         event=row["event"],
         sentence=row["sentence"],
         actor=row["actor"],
-        recorded_at=row["recorded_at"].astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        recorded_at=_moment(row["recorded_at"]),
     )
+
+
+def _moment(value: datetime) -> str:
+    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _service(row: _Row) -> Service:
@@ -116,6 +132,7 @@ def _service(row: _Row) -> Service:
         prefix=row["prefix"],
         state=row["state"],
         version=row["version"],
+        created_at=_moment(row["created_at"]),
     )
 
 
@@ -139,6 +156,14 @@ class Query:
         for row in await _read("SELECT * FROM read.service_instances WHERE id = $1", id_):
             return _service(row)
         return None
+
+    @strawberry.field
+    async def service_instances(self, first: int, after: str | None = None) -> Services:
+        found = await _read(_PAGE, *(after or _START).split(" "), first + 1)
+        nodes = list(map(_service, found[:first]))
+        end = f"{nodes[-1].created_at} {nodes[-1].key}" if nodes else None
+        info = PageInfo(has_next_page=len(found) > first, end_cursor=end)
+        return Services(nodes=nodes, page_info=info)
 
 
 class Application(GraphQL[Any, None]):

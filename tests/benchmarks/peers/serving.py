@@ -26,8 +26,8 @@ def pool() -> psycopg_pool.AsyncConnectionPool[Any]:
     )
 
 
-def serve(endpoint: Any, opened: psycopg_pool.AsyncConnectionPool[Any]) -> None:  # noqa: ANN401  a function or an ASGI application
-    """Serve until killed; say the port first."""
+def serve(endpoint: Any, opened: contextlib.AbstractAsyncContextManager[Any]) -> None:  # noqa: ANN401  a function or an ASGI application
+    """Serve until killed, over what is opened meanwhile; say the port first."""
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
