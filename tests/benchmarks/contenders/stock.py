@@ -28,14 +28,14 @@ class Stock:
     name = "eventsourcing"
 
     def __init__(self) -> None:
-        self._application: _Services
-        self._ids: list[UUID] = []
+        self.application: _Services
+        self.ids: list[UUID] = []
         self._accepted = 0
 
     def prepare(self, conninfo: str) -> None:
         """Add services."""
         parts = psycopg.conninfo.conninfo_to_dict(conninfo)
-        self._application = _Services(
+        self.application = _Services(
             env={
                 "PERSISTENCE_MODULE": "eventsourcing.postgres",
                 "POSTGRES_DBNAME": str(parts["dbname"]),
@@ -49,15 +49,15 @@ class Stock:
             }
         )
         made = [added() for _ in range(contender.SERVICES)]
-        self._application.save(*made)
-        self._ids = [each.id for each in made]
+        self.application.save(*made)
+        self.ids = [each.id for each in made]
 
     def run(self, *, callers: int, seconds: float) -> contender.Measured:
         """Attach and detach."""
         together = threading.Barrier(callers + 1)
         with futures.ThreadPoolExecutor(callers) as executor:
             calling = [
-                executor.submit(self._call, self._ids[first::callers], together, seconds)
+                executor.submit(self._call, self.ids[first::callers], together, seconds)
                 for first in range(callers)
             ]
             together.wait()
@@ -68,9 +68,9 @@ class Stock:
 
     def finish(self) -> None:
         """Count the events."""
-        recorded = self._application.recorder.max_notification_id()
+        recorded = self.application.recorder.max_notification_id()
         assert recorded == contender.SERVICES + self._accepted
-        self._application.close()
+        self.application.close()
 
     def _call(self, ids: list[UUID], together: threading.Barrier, seconds: float) -> list[float]:
         latencies: list[float] = []
@@ -78,9 +78,9 @@ class Stock:
         together.wait()
         end = time.perf_counter() + seconds
         while (begin := time.perf_counter()) < end:
-            found: service_instance.ServiceInstance = self._application.repository.get(next(mine))
+            found: service_instance.ServiceInstance = self.application.repository.get(next(mine))
             toggle(found)
-            self._application.save(found)
+            self.application.save(found)
             latencies.append(time.perf_counter() - begin)
         return latencies
 
