@@ -53,6 +53,8 @@ async def _configure(connection: psycopg.AsyncConnection[Any]) -> None:
     """Plan each statement once: its parameters are rows, of which the planner knows nothing."""
     await connection.execute("SET plan_cache_mode = force_generic_plan")
     await connection.execute("SET jit = off")
+    # A bitmap, which suits the average history, reads and sorts all of a long one for a page of it.
+    await connection.execute("SET enable_bitmapscan = off")
 
 
 class ReadTimeoutError(Exception):
