@@ -1,5 +1,6 @@
 """The log in its own order, folded into fresh tables: what was recorded during a rebuild."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from psycopg import sql
@@ -30,14 +31,19 @@ class CatchingUp:
         self._cache: dict[str, projecting.Rows] = {}
 
     async def catch_up(self) -> None:
-        """Fold and store what the log holds."""
+        """Fold and store what the log holds; if it grows faster than that, appends have to wait."""
+        ahead, is_outrun = math.inf, False
         while recorded := await reading.read(
             self._connection, event_mapper=self._mapper, after=self.position, limit=_BATCH
         ):
             async with self._connection.transaction():
+                if is_outrun:
+                    await self._connection.execute("SELECT 1 FROM ledger.head FOR UPDATE")
                 await self._fold(recorded)
                 await self._connection.execute(self._note, [recorded[-1].position])
             self.position = recorded[-1].position
+            before, ahead = ahead, await reading.head(self._connection) - self.position
+            is_outrun = is_outrun or ahead >= before
 
     def go_back_to(self, position: int) -> None:
         """Forget what a transaction did that was rolled back."""
