@@ -1,5 +1,6 @@
 """What a read model is: a table, the rows that an event concerns, and a pure fold."""
 
+import abc
 import dataclasses
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -76,6 +77,19 @@ class Table:
 def holds(row: Row | None, recorded: Foldable) -> bool:
     """Is the event folded into the row already?"""
     return row is not None and bool(row["position"] >= recorded.position)
+
+
+class WrittenRow(Mapping[str, Any]):
+    """A row that is kept in another shape than it is stored in."""
+
+    __slots__ = ()
+
+    @abc.abstractmethod
+    def written(self) -> dict[str, Any]:
+        """Return what JSON makes the row of.
+
+        Columns that it lacks are NULL, what it holds besides is ignored.
+        """
 
 
 class Projection(Protocol):

@@ -20,6 +20,7 @@ from projections.projection import (
     Key,
     Row,
     Table,
+    WrittenRow,
     holds,
 )
 
@@ -127,7 +128,7 @@ class ServiceInstances:
         )
 
 
-class _FoldedRow(Mapping[str, Any]):
+class _FoldedRow(WrittenRow):
     """A row as a fold left it."""
 
     __slots__ = ("_own", "facts")
@@ -145,6 +146,22 @@ class _FoldedRow(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(ServiceInstances.table.columns)
+
+    def written(self) -> dict[str, Any]:
+        """Return what JSON makes the row of: the facts as they are, and what follows from them."""
+        facts = self.facts
+        values = {
+            **vars(facts),
+            "state": facts.state,
+            "functional": facts.is_functional,
+            "usable": facts.is_usable,
+            "parked": facts.is_parked,
+            "confirmation": facts.label,
+            **self._own,
+        }
+        if facts.operation is not None:
+            values.update({f"{_OPERATION}{k}": v for k, v in vars(facts.operation).items()})
+        return values
 
 
 def facts_of(row: Row) -> service_facts.ServiceFacts:

@@ -238,17 +238,18 @@ async def write(connection: connections.Connection, models: ReadModels, changes:
         await connection.execute(statement.encode(), values)
 
 
-def writes(models: ReadModels, changes: Staged) -> list[tuple[str, list[Any]]]:
+def writes(models: ReadModels, changes: Staged) -> list[tuple[str, list[str]]]:
     """Return the statements that write changes, one per table and kind of change."""
-    statements: list[tuple[str, list[Any]]] = []
+    statements: list[tuple[str, list[str]]] = []
     for name, rows in changes.rows.items():
         kept = [row for row in rows.values() if row is not None]
         if kept:
             statements.append((models.sql[name].upsert, [tables.row_json(kept)]))
         gone = [key for key, row in rows.items() if row is None]
         if gone:
-            arrays = tables.key_arrays(models.table(name), gone)
-            statements.append((models.sql[name].delete, arrays))
+            names = models.by_name[name].primary_key
+            keys = [dict(zip(names, key, strict=True)) for key in gone]
+            statements.append((models.sql[name].delete, [tables.row_json(keys)]))
     for name, entries in changes.entries.items():
         statements.append((models.sql[name].insert, [tables.row_json(entries)]))
     return statements

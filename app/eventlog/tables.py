@@ -1,7 +1,7 @@
 """The SQL of a table, from its description; rows travel as one JSON parameter."""
 
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -84,8 +84,11 @@ class TableSql:
     def delete(self) -> str:
         """Delete the rows of some keys."""
         return (
-            sql.SQL("DELETE FROM {} AS t USING {} WHERE {}")
-            .format(self._name, self._keys, self._same_key)
+            sql.SQL(
+                "DELETE FROM {name} AS t USING json_populate_recordset(NULL::{name}, %s::json) "
+                "AS k WHERE {same}"
+            )
+            .format(name=self._name, same=self._same_key)
             .as_string()
         )
 
@@ -110,20 +113,20 @@ class TableSql:
 
 
 def key_arrays(table: projection.Table, keys: Sequence[projection.Key]) -> list[list[Any]]:
-    """Return the parameters of `select` and `delete`."""
+    """Return the parameters of `select`."""
     return [[key[place] for key in keys] for place in range(len(table.primary_key))]
 
 
 def row_json(rows: Sequence[object]) -> str:
-    """Return the parameter of `insert` and `upsert`."""
+    """Return the parameter of `insert` and `upsert`, and of `delete` for rows of a key alone."""
     return msgspec.json.encode(rows, enc_hook=_object).decode()
 
 
 def _object(row: object) -> dict[str, Any]:
-    """Return a row that is a mapping, but no dict."""
-    if not isinstance(row, Mapping):
+    """Return a row that is no dict."""
+    if not isinstance(row, projection.WrittenRow):
         raise TypeError(f"{type(row).__name__} is no row")
-    return dict(row)
+    return row.written()
 
 
 def _names(names: Iterable[str]) -> sql.Composed:
