@@ -1,12 +1,13 @@
 """The command behind events, its receipt, and how an append can fail."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
+import msgspec
 
-@dataclass(frozen=True)
-class Command:
+
+class Command(msgspec.Struct, frozen=True):
     """Who asked for what, and why; `fingerprint` tells whether a repeat asks for the same."""
 
     id: UUID
@@ -19,8 +20,14 @@ class Command:
     token_id: str | None = None
 
 
-@dataclass(frozen=True)
-class Receipt:
+class Assumed(msgspec.Struct, frozen=True):
+    """The versions of aggregates that a command was decided on without a look at the log."""
+
+    epoch: int
+    versions: Mapping[UUID, int]
+
+
+class Receipt(msgspec.Struct, frozen=True):
     """Where the events of a command are; without events, first_position is last_position + 1."""
 
     first_position: int
@@ -29,8 +36,7 @@ class Receipt:
     is_repeat: bool
 
 
-@dataclass(frozen=True)
-class RecordedCommand:
+class RecordedCommand(msgspec.Struct, frozen=True):
     """A command that the log holds."""
 
     fingerprint: str

@@ -120,7 +120,7 @@ class Connections:
 @contextlib.contextmanager
 def cut_after(connection: Connection, *, seconds: float) -> Iterator[None]:
     """Shut the connection's socket down if the block takes longer."""
-    handle = asyncio.get_running_loop().call_later(seconds, _cut, connection)
+    handle = asyncio.get_running_loop().call_later(seconds, cut, connection)
     try:
         yield
     finally:
@@ -139,7 +139,8 @@ def pause(failures: int = 3) -> float:
     return longest * random.uniform(0.5, 1.5)  # noqa: S311  nobody guesses it
 
 
-def _cut(connection: Connection) -> None:
+def cut(connection: Connection) -> None:
+    """Shut the connection's socket down, which ends whatever waits on it."""
     if not connection.closed:
         # The peer may be gone already; the wait ends all the same.
         with socket.socket(fileno=os.dup(connection.fileno())) as end, contextlib.suppress(OSError):

@@ -20,7 +20,7 @@ _TICK = timedelta(microseconds=1)
 
 @dataclasses.dataclass(frozen=True)
 class Seen:
-    """What the transaction found under the lock of the head."""
+    """What the transaction found under the lock of the head, or knew."""
 
     position: int
     recorded_at: datetime
@@ -28,10 +28,16 @@ class Seen:
     commands: Mapping[UUID, commands.RecordedCommand]
     versions: Mapping[UUID, int]
     rows: Mapping[str, projecting.Rows]
+    mark: str
+    """What tells a restored log, and read models that were put in the place of others."""
+
+    @property
+    def epoch(self) -> int:
+        """The number of the log's epoch."""
+        return int(self.mark.partition("/")[0])
 
 
-@dataclasses.dataclass(frozen=True)
-class StoredEvent:
+class StoredEvent(msgspec.Struct, frozen=True):
     """A row of ledger.events."""
 
     position: int
@@ -41,7 +47,7 @@ class StoredEvent:
     state: msgspec.Raw
     event_id: UUID
     command_id: UUID
-    metadata: dict[str, str]
+    metadata: dict[str, object]
     recorded_at: datetime
 
 
@@ -61,14 +67,19 @@ class Draft:
         self.commands: dict[UUID, commands.RecordedCommand] = {}
         self.events: list[StoredEvent] = []
         self.tasks: list[task.Task] = []
+        self.versions: dict[UUID, int] = {}
         self.folding = projecting.Folding(models=models, rows=seen.rows)
         self._seen = seen
-        self._versions = dict(seen.versions)
+        self._epoch = seen.epoch
         self._policies = policies
         self._mapper = event_mapper
 
     def accept(
-        self, *, command: commands.Command, new_events: Sequence[events.Event]
+        self,
+        *,
+        command: commands.Command,
+        new_events: Sequence[events.Event],
+        assumed: commands.Assumed | None = None,
     ) -> commands.Receipt:
         """Return the receipt of the command, its first one if it is known.
 
@@ -78,7 +89,9 @@ class Draft:
         if known is not None:
             if known.fingerprint != command.fingerprint:
                 raise commands.CommandReusedError(command_id=command.id)
-            return dataclasses.replace(known.receipt, is_repeat=True)
+            return msgspec.structs.replace(known.receipt, is_repeat=True)
+        if assumed is not None:
+            self._require(assumed)
         versions = self._next_versions(new_events)
         first, start = self.position + 1, max(self._seen.now, self.recorded_at + _TICK)
         recorded = [
@@ -95,7 +108,7 @@ class Draft:
         tasks = [follow_up for event in recorded for follow_up in self._policies(event)]
         stored = [self._stored(command, event) for event in recorded]
 
-        self._versions.update(versions)
+        self.versions.update(versions)
         self.folding.keep(staged)
         self.tasks += tasks
         self.events += stored
@@ -110,12 +123,24 @@ class Draft:
         self.commands[command.id] = commands.RecordedCommand(command.fingerprint, receipt)
         return receipt
 
+    def _require(self, assumed: commands.Assumed) -> None:
+        for aggregate_id, version in assumed.versions.items():
+            current = self._version(aggregate_id)
+            if (assumed.epoch, version) != (self._epoch, current):
+                raise commands.VersionConflictError(
+                    aggregate_id=aggregate_id, current_version=current
+                )
+
+    def _version(self, aggregate_id: UUID) -> int:
+        found = self.versions.get(aggregate_id)
+        return self._seen.versions.get(aggregate_id, 0) if found is None else found
+
     def _next_versions(self, new_events: Sequence[events.Event]) -> dict[UUID, int]:
         """Return the versions after the events; a hole is refused like a conflict."""
         versions: dict[UUID, int] = {}
         for event in new_events:
             aggregate_id = event.originator_id
-            current = self._versions.get(aggregate_id, 0)
+            current = self._version(aggregate_id)
             if event.originator_version != versions.get(aggregate_id, current) + 1:
                 raise commands.VersionConflictError(
                     aggregate_id=aggregate_id, current_version=current
@@ -142,21 +167,21 @@ def as_recorded(
     command: commands.Command, event: events.Event, *, event_id: UUID, position: int, at: datetime
 ) -> projection.RecordedEvent:
     """Return the event as the log will know it."""
-    return projection.RecordedEvent(
-        position=position,
-        event=event,
-        event_id=event_id,
-        command_id=command.id,
-        actor=command.actor,
-        correlation_id=command.correlation_id,
-        causation_id=command.causation_id,
-        reason=command.reason,
-        recorded_at=at,
-        traceparent=command.traceparent,
+    return projection.RecordedEvent(  # by place: this is done for each event
+        position,
+        event,
+        event_id,
+        command.id,
+        command.actor,
+        command.correlation_id,
+        command.causation_id,
+        command.reason,
+        at,
+        command.traceparent,
     )
 
 
-def _metadata(command: commands.Command) -> dict[str, str]:
+def _metadata(command: commands.Command) -> dict[str, object]:
     values = {
         "actor": command.actor,
         "correlation_id": command.correlation_id,
@@ -165,4 +190,4 @@ def _metadata(command: commands.Command) -> dict[str, str]:
         "traceparent": command.traceparent,
         "token_id": command.token_id,
     }
-    return {name: str(value) for name, value in values.items() if value is not None}
+    return {name: value for name, value in values.items() if value is not None}

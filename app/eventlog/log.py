@@ -17,6 +17,7 @@ from app.eventlog import (
     kept,
     loading,
     mapper,
+    memory,
     projecting,
     reading,
     snapshot,
@@ -58,6 +59,7 @@ class EventLog:
     ) -> None:
         self.keep = kept.Keep()
         self._epochs = epochs.Epochs()
+        self._memory = memory.Memory()
         self._mapper = mapper.EventMapper()
         self._connections = connections.Connections(pool=pool, seconds=seconds)
         self._loader = loading.Loader(pool=self._connections, event_mapper=self._mapper)
@@ -75,6 +77,7 @@ class EventLog:
                 policies=policies,
                 mapper=self._mapper,
             ),
+            memory=self._memory,
             epochs=self._epochs,
             followers=self._hints,
             seconds=seconds,
@@ -103,14 +106,29 @@ class EventLog:
         return self._hints
 
     async def append(
-        self, *, command: commands.Command, events: Sequence[events.Event]
+        self,
+        *,
+        command: commands.Command,
+        events: Sequence[events.Event],
+        assumed: commands.Assumed | None = None,
     ) -> commands.Receipt:
         """Record the command with its events and all that follows from them, or nothing.
 
+        If it was decided on what was `assumed`, anything else is a conflict.
         A repeat of a recorded command gets the first receipt. Raises VersionConflictError,
         CommandReusedError, LogUnavailableError, and whatever a projection raises.
         """
-        return await self._writer.append(transaction.Request(command, tuple(events)))
+        return await self._writer.append(transaction.Request(command, tuple(events), assumed))
+
+    def recent(self) -> loading.History | None:
+        """Return time and epoch without asking; None if this process is not the last that wrote.
+
+        The position is what it will be when all is recorded that is on its way.
+        """
+        now, head = self._memory.clock.now(), self._memory.head
+        if now is None or head is None or not self._memory.is_sure:
+            return None
+        return loading.History({}, now, head.position, head.epoch, {})
 
     async def find(self, command_id: UUID) -> commands.RecordedCommand | None:
         """Return the command of that id, if it was recorded."""

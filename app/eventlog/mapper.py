@@ -48,7 +48,7 @@ class EventMapper(persistence.Mapper[UUID]):
 
     def to_stored_event(self, domain_event: DomainEventProtocol[UUID]) -> persistence.StoredEvent:
         """Return the event as it is stored."""
-        state: dict[str, Any] = msgspec.to_builtins(domain_event)
+        state = dict(vars(domain_event))
         for name in _ORIGINATOR:
             del state[name]
         version = getattr(type(domain_event), _CLASS_VERSION, 1)

@@ -1,4 +1,4 @@
-"""The one transaction of an append: two round trips, however many commands it takes.
+"""The one transaction of an append: a round trip for what is known, two for what is not.
 
 The head row is locked first, so that whatever is read after it cannot change before the
 commit: a conflict is found by looking, and fails one command without undoing the others.
@@ -6,22 +6,26 @@ What is stored goes out as one statement. BEGIN and COMMIT travel with what they
 """
 
 import dataclasses
-from collections.abc import Sequence
+import functools
+import itertools
+from collections.abc import Iterator, Sequence
 from datetime import UTC
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import UUID
 
-import msgspec
 import psycopg
 
 from app.eventlog import command as commands
-from app.eventlog import connections, draft, mapper, projecting, tables, task
+from app.eventlog import connections, draft, mapper, projecting, sending, tables, task
+from app.eventlog import memory as memories
 from domain import events
 from projections import projection
 
 _LOCK_HEAD = "SELECT position, recorded_at FROM ledger.head FOR UPDATE"
+_CLAIM = "SELECT ledger.claim_head($1, $2, $3)::text"
 # What is known of the commands and of the aggregates, as rows of one shape.
 _KNOWN = """
-    SELECT clock_timestamp(), NULL::uuid, NULL::bigint, NULL::text, NULL::bigint, NULL::bigint,
+    SELECT clock_timestamp(), NULL::uuid, NULL::bigint, ledger.mark(), NULL::bigint, NULL::bigint,
         NULL::timestamptz
     UNION ALL
     SELECT NULL, command_id, NULL, fingerprint, first_position, last_position, recorded_at
@@ -49,17 +53,24 @@ _INSERT_COMMANDS = """
 _MOVE_HEAD = "UPDATE ledger.head SET position = %s, recorded_at = %s"
 _ENQUEUE = """
     SELECT public.procrastinate_defer_jobs_v1(array_agg(ROW(
-        %s, name, 0, NULL, NULL, args::jsonb, run_at)::public.procrastinate_job_to_defer_v1))
-    FROM unnest(%s::text[], %s::text[], %s::timestamptz[]) AS t (name, args, run_at)
+        $1, name, 0, NULL, NULL, args, run_at)::public.procrastinate_job_to_defer_v1))
+    FROM json_to_recordset($2::json) AS t (name text, args jsonb, run_at timestamptz)
 """
 
 
-@dataclasses.dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """A command and its events, on their way into the log."""
 
     command: commands.Command
     events: tuple[events.Event, ...]
+    assumed: commands.Assumed | None = None
+
+    def concerned(self) -> Iterator[UUID]:
+        """Yield the aggregates whose versions matter, some of them twice."""
+        if self.assumed is not None:
+            yield from self.assumed.versions
+        for event in self.events:
+            yield event.originator_id
 
     def provisional(self) -> list[projection.RecordedEvent]:
         """Return the events before they have a place: enough to tell which rows they concern."""
@@ -78,30 +89,77 @@ class Rules:
     policies: draft.Policies
     mapper: mapper.EventMapper
 
+    def draft(self, seen: draft.Seen) -> draft.Draft:
+        """Begin to accept commands on what was seen."""
+        return draft.Draft(
+            seen=seen, models=self.models, policies=self.policies, event_mapper=self.mapper
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """A transaction that can be sent without looking, and its outcomes if it goes through."""
+
+    drafted: draft.Draft
+    receipts: Sequence[commands.Receipt]
+    statements: Sequence[sending.Statement]
+
+
+def plan(*, rules: Rules, memory: memories.Memory, requests: Sequence[Request]) -> Plan | None:
+    """Go on from what is known; None if that is not enough, or not all commands are accepted.
+
+    One that is refused may be a repeat, or was refused for what is not known: that is looked up.
+    """
+    seen = memory.recall()
+    if seen is None:
+        return None
+    drafted = rules.draft(seen)
+    receipts: list[commands.Receipt] = []
+    for request in requests:
+        outcome = _outcome(drafted, request)
+        if isinstance(outcome, Exception):
+            return None
+        receipts.append(outcome)
+    claim = (_CLAIM, [str(seen.position), seen.mark, memory.last_event])
+    try:
+        return Plan(drafted, receipts, [claim, *_statements(rules.models, drafted)])
+    except Exception:  # noqa: BLE001  it is met again by a look, and told to whom it concerns
+        return None
+
 
 async def write(
-    connection: connections.Connection, *, rules: Rules, requests: Sequence[Request]
+    connection: connections.Connection,
+    *,
+    rules: Rules,
+    memory: memories.Memory,
+    requests: Sequence[Request],
 ) -> list[commands.Receipt | Exception]:
     """Record the commands and return an outcome for each, in one transaction.
 
     Raises what the database raises: then nothing is recorded, or, if the connection was
     lost, perhaps everything.
     """
+    wanted = memories.Wanted(
+        keys=rules.models.keys(event for request in requests for event in request.provisional()),
+        aggregates=list({key: None for request in requests for key in request.concerned()}),
+    )
     async with connection.pipeline() as pipeline:
         await connection.execute("BEGIN")
-        seen = await _look(connection, pipeline, rules.models, requests)
-        drafted = draft.Draft(
-            seen=seen, models=rules.models, policies=rules.policies, event_mapper=rules.mapper
-        )
+        seen = await _look(connection, pipeline, rules.models, wanted, requests)
+        drafted = rules.draft(seen)
         outcomes = [_outcome(drafted, request) for request in requests]
         await _store(connection, rules.models, drafted)
         await connection.execute("COMMIT")
+    memory.clock.tell(seen.now)
+    memory.look_back(wanted, seen, drafted)
     return outcomes
 
 
 def _outcome(drafted: draft.Draft, request: Request) -> commands.Receipt | Exception:
     try:
-        return drafted.accept(command=request.command, new_events=request.events)
+        return drafted.accept(
+            command=request.command, new_events=request.events, assumed=request.assumed
+        )
     except Exception as error:  # noqa: BLE001  a fold may raise anything; it fails this command alone
         return error
 
@@ -110,26 +168,26 @@ async def _look(
     connection: connections.Connection,
     pipeline: psycopg.AsyncPipeline,
     models: projecting.ReadModels,
+    wanted: memories.Wanted,
     requests: Sequence[Request],
 ) -> draft.Seen:
-    keys = models.keys(event for request in requests for event in request.provisional())
     command_ids = [request.command.id for request in requests]
-    aggregate_ids = list({e.originator_id for request in requests for e in request.events})
     head = await connection.execute(_LOCK_HEAD)
-    known = await connection.execute(_KNOWN, [command_ids, aggregate_ids])
-    rows = await projecting.ask(connection, models, keys)
+    known = await connection.execute(_KNOWN, [command_ids, wanted.aggregates])
+    rows = await projecting.ask(connection, models, wanted.keys)
     # Between two syncs the server does not see that a session is idle, and waits for it for ever.
     await pipeline.sync()
     [(position, recorded_at)] = await head.fetchall()
     found = await known.fetchall()
-    [now] = [row[0] for row in found if row[0] is not None]
+    [(now, mark)] = [(row[0], row[3]) for row in found if row[0] is not None]
     return draft.Seen(
         position=position,
         recorded_at=recorded_at.astimezone(UTC),
         now=now.astimezone(UTC),
-        commands={row[1]: recorded_command(row[3:]) for row in found if row[3] is not None},
+        commands={row[1]: recorded_command(row[3:]) for row in found if row[4] is not None},
         versions={row[1]: row[2] for row in found if row[2] is not None},
-        rows=await projecting.answers(models, keys, rows),
+        rows=await projecting.answers(models, wanted.keys, rows),
+        mark=mark,
     )
 
 
@@ -145,19 +203,37 @@ def recorded_command(row: tuple[Any, ...]) -> commands.RecordedCommand:
 async def _store(
     connection: connections.Connection, models: projecting.ReadModels, drafted: draft.Draft
 ) -> None:
-    writes: list[tuple[str, Sequence[object]]] = []
+    for statement, values in _statements(models, drafted):
+        # Numbered parameters: psycopg hands the statement on as it is.
+        cursor = psycopg.AsyncRawCursor(connection)
+        await cursor.execute(statement.encode(), values, prepare=True)
+
+
+def _statements(models: projecting.ReadModels, drafted: draft.Draft) -> list[sending.Statement]:
+    """Return what stores the draft: one statement, and one more if there are tasks."""
+    writes: list[tuple[str, list[str]]] = []
     if drafted.commands:
         writes.append((_INSERT_COMMANDS, [_command_rows(drafted)]))
     if drafted.events:
         writes.append((_INSERT_EVENTS, [tables.row_json(drafted.events)]))
-        writes.append((_MOVE_HEAD, [drafted.position, drafted.recorded_at]))
+        writes.append((_MOVE_HEAD, [str(drafted.position), drafted.recorded_at.isoformat()]))
     writes += projecting.writes(models, drafted.folding.changes())
+    statements: list[sending.Statement] = []
     if writes:
-        parts = [f"w{number} AS ({text})" for number, (text, _) in enumerate(writes)]
-        values = [value for _, some in writes for value in some]
-        await connection.execute(f"WITH {', '.join(parts)} SELECT 1", values)
+        together = _together(tuple(text for text, _ in writes))
+        statements.append((together, [value for _, some in writes for value in some]))
     if drafted.tasks:
-        await connection.execute(_ENQUEUE, [task.QUEUE, *_task_columns(drafted.tasks)])
+        statements.append((_ENQUEUE, [task.QUEUE, tables.row_json(drafted.tasks)]))
+    return statements
+
+
+@functools.lru_cache(maxsize=1000)
+def _together(statements: tuple[str, ...]) -> str:
+    """Return one statement of several, with numbered parameters."""
+    numbers = itertools.count(1)
+    parts = [f"w{number} AS ({text})" for number, text in enumerate(statements)]
+    pieces = f"WITH {', '.join(parts)} SELECT 1".split("%s")
+    return pieces[0] + "".join(f"${next(numbers)}{piece}" for piece in pieces[1:])
 
 
 def _command_rows(drafted: draft.Draft) -> str:
@@ -173,11 +249,3 @@ def _command_rows(drafted: draft.Draft) -> str:
             for command_id, recorded in drafted.commands.items()
         ]
     )
-
-
-def _task_columns(tasks: Sequence[task.Task]) -> list[list[object]]:
-    return [
-        [follow_up.name for follow_up in tasks],
-        [msgspec.json.encode(follow_up.args).decode() for follow_up in tasks],
-        [follow_up.run_at for follow_up in tasks],
-    ]

@@ -5,22 +5,27 @@ import collections
 import contextlib
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import psycopg
 
 from app.eventlog import command as commands
-from app.eventlog import connections, hints, transaction
+from app.eventlog import connections, hints, sending, transaction
 from app.eventlog import epochs as log_epochs
+from app.eventlog import memory as memories
 
 _BATCH = 512
+_AT_ONCE = 2  # batches; while the server is at one, the next is made
+_WORTH_HALVING = 8
+_HAS_TRANSACTION_TIMEOUT = 170000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NOTIFY_EVERY = 0.02  # seconds
 _FRESH = 1.0  # seconds for which a write proves that the next one is possible
 _TO_CHECK = 2.0
 
 
-@dataclass(frozen=True)
-class _Pending:
+class _Pending(NamedTuple):
     """A request that waits; without one, the question whether anything can be written."""
 
     request: transaction.Request | None
@@ -38,18 +43,22 @@ class Writer:
         *,
         pool: connections.Connections,
         rules: transaction.Rules,
+        memory: memories.Memory,
         epochs: log_epochs.Epochs,
         followers: hints.Hints,
         seconds: float,
     ) -> None:
         self._pool = pool
         self._rules = rules
+        self._memory = memory
         self._epochs = epochs
         self._followers = followers
         self._seconds = seconds
         self._waiting: collections.deque[_Pending] = collections.deque()
         self._task: asyncio.Task[None] | None = None
+        self._news = asyncio.Event()
         self._connection: connections.Connection | None = None
+        self._sender: sending.Sender | None = None
         self._telling: asyncio.Task[None] | None = None
         self._notified_at = self._wrote_at = float("-inf")
 
@@ -85,19 +94,72 @@ class Writer:
         outcome: asyncio.Future[commands.Receipt | None]
         outcome = asyncio.get_running_loop().create_future()
         self._waiting.append(_Pending(request, outcome))
+        self._news.set()
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._drain())
+        timer = asyncio.get_running_loop().call_later(seconds, _give_up, outcome)
         try:
-            async with asyncio.timeout(seconds):
-                return await outcome
-        except TimeoutError as error:
-            raise commands.LogUnavailableError from error
+            return await outcome
+        finally:
+            timer.cancel()
 
     async def _drain(self) -> None:
-        while self._waiting:
-            count = min(_BATCH, len(self._waiting))
-            batch = [self._waiting.popleft() for _ in range(count)]
-            await self._write(batch)
+        """Send one batch while the server is at another; what has to look waits for both."""
+        while self._waiting or self._is_sending:
+            self._news.clear()
+            while self._waiting and self._count_sent() < _AT_ONCE:
+                batch = self._take()
+                if not self._send(batch):
+                    await self._all_landed()
+                    await self._write(batch)
+            if self._is_sending:
+                await self._news.wait()
+
+    @property
+    def _is_sending(self) -> bool:
+        return self._count_sent() > 0
+
+    def _count_sent(self) -> int:
+        return 0 if self._sender is None else self._sender.on_the_way
+
+    async def _all_landed(self) -> None:
+        while self._is_sending:
+            self._news.clear()
+            await self._news.wait()
+
+    def _take(self) -> list[_Pending]:
+        """Take what waits; half of it if the server has nothing to do, so that both have."""
+        count = min(_BATCH, len(self._waiting))
+        if count > _WORTH_HALVING and self._memory.is_sure and not self._is_sending:
+            count = -(-count // 2)
+        return [self._waiting.popleft() for _ in range(count)]
+
+    def _send(self, batch: Sequence[_Pending]) -> bool:
+        """Send the batch if all that it needs is known; its callers hear of it when it landed."""
+        batch = [pending for pending in batch if not pending.outcome.done()]
+        if self._connection is None or self._sender is None:
+            return False
+        plan = transaction.plan(rules=self._rules, memory=self._memory, requests=_requests(batch))
+        if plan is None:
+            return False
+        self._memory.look_ahead(plan.drafted)
+        timer = asyncio.get_running_loop().call_later(
+            self._seconds / 2, connections.cut, self._connection
+        )
+
+        def landed(outcome: str | psycopg.Error) -> None:
+            timer.cancel()
+            self._news.set()
+            if isinstance(outcome, psycopg.Error):
+                # Somebody else was there, or a command is a repeat, or worse: a look tells.
+                self._memory.suspect()
+                self._waiting.extendleft(reversed(batch))
+            else:
+                self._memory.clock.tell(_EPOCH + timedelta(microseconds=int(outcome)))
+                self._settle(batch, plan.receipts)
+
+        self._sender.send(plan.statements, landed=landed)
+        return True
 
     async def _write(self, batch: Sequence[_Pending]) -> None:
         """Write the batch, again and again while its connection is lost and somebody waits."""
@@ -124,13 +186,18 @@ class Writer:
 
     async def _attempt(self, batch: Sequence[_Pending]) -> None:
         connection = self._connection or await self._connect()
-        requests = [pending.request for pending in batch if pending.request is not None]
         # Half of the time: if this session has fallen silent, another may answer.
         with connections.cut_after(connection, seconds=self._seconds / 2):
-            receipts = iter(
-                await transaction.write(connection, rules=self._rules, requests=requests)
+            outcomes = await transaction.write(
+                connection, rules=self._rules, memory=self._memory, requests=_requests(batch)
             )
+        self._settle(batch, outcomes)
+
+    def _settle(
+        self, batch: Sequence[_Pending], outcomes: Sequence[commands.Receipt | Exception]
+    ) -> None:
         self._wrote_at = asyncio.get_running_loop().time()
+        receipts = iter(outcomes)
         for pending in batch:
             outcome = None if pending.request is None else next(receipts)
             if pending.outcome.done():
@@ -139,7 +206,7 @@ class Writer:
                 pending.outcome.set_exception(outcome)
             else:
                 pending.outcome.set_result(outcome)
-        if requests:
+        if outcomes:
             self._tell()
 
     def _tell(self) -> None:
@@ -168,12 +235,26 @@ class Writer:
         )
         # The server may be another one by now, which was restored or promoted.
         with connections.cut_after(self._connection, seconds=self._seconds / 2):
+            if self._connection.info.server_version >= _HAS_TRANSACTION_TIMEOUT:
+                # Nor while the server waits for the rest of what it was sent.
+                await self._connection.execute(f"SET transaction_timeout = '{self._seconds:g}s'")
             await self._epochs.begin(self._connection)
+        self._sender = sending.Sender(self._connection)
         return self._connection
 
     async def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
+        connection, self._connection, self._sender = self._connection, None, None
+        self._memory.forget()
         if connection is not None:
             # It may be broken already; nothing on it is wanted any more.
             with contextlib.suppress(psycopg.Error):
                 await connection.close()
+
+
+def _give_up(outcome: asyncio.Future[commands.Receipt | None]) -> None:
+    if not outcome.done():
+        outcome.set_exception(commands.LogUnavailableError())
+
+
+def _requests(batch: Sequence[_Pending]) -> list[transaction.Request]:
+    return [pending.request for pending in batch if pending.request is not None]

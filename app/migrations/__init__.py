@@ -10,6 +10,7 @@
 0008_audit.sql    the Merkle tree over the log, and its signed checkpoints
 0009_audit_filters.sql  indexes for each way to ask for events
 0010_person_keys.sql  keys of people, and that an erased one loses its own
+0011_claims.sql   how a process goes on from where it left the head of the log
 procrastinate/    the task queue's own schema, from the installed library
 
 A released file never changes: a new thought is a new file. The tables of the read models

@@ -198,6 +198,7 @@ def _fold(story: stories.Story) -> draft.Draft:
             commands={},
             versions={},
             rows=collections.defaultdict(lambda: nothing),
+            mark="1/0",
         ),
         models=projecting.ReadModels(
             projections=projections.PROJECTIONS, journals=projections.JOURNALS
@@ -213,10 +214,15 @@ def _fold(story: stories.Story) -> draft.Draft:
 def _log_rows(drafted: draft.Draft) -> dict[str, list[Row]]:
     return {
         "events": [
-            {**vars(event), "state": bytes(event.state).decode()} for event in drafted.events
+            {**msgspec.structs.asdict(event), "state": bytes(event.state).decode()}
+            for event in drafted.events
         ],
         "commands": [
-            {"command_id": key, "fingerprint": known.fingerprint, **vars(known.receipt)}
+            {
+                "command_id": key,
+                "fingerprint": known.fingerprint,
+                **msgspec.structs.asdict(known.receipt),
+            }
             for key, known in drafted.commands.items()
         ],
     }

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
+import msgspec
 import psycopg_pool
 import pytest
 
@@ -142,7 +143,7 @@ def new_command() -> Callable[..., command.Command]:
         made = command.Command(
             id=uuid4(), fingerprint="add a member", actor="ada", correlation_id=uuid4()
         )
-        return dataclasses.replace(made, **changes)
+        return msgspec.structs.replace(made, **changes)
 
     return new
 

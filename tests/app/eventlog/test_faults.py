@@ -261,7 +261,12 @@ async def test_stopped_process_does_not_keep_the_head_from_others(
             request = transaction.Request(new_command(), (member(uuid4(), 1),))
             connection = await stopped._writer._connect()
             writing = asyncio.create_task(
-                transaction.write(connection, rules=stopped._writer._rules, requests=[request])
+                transaction.write(
+                    connection,
+                    rules=stopped._writer._rules,
+                    memory=stopped._writer._memory,
+                    requests=[request],
+                )
             )
             await has_stopped.wait()
 
