@@ -13,7 +13,7 @@
 `deployments`    what people ask of deployments
 `rollout`        how the worker carries a deployment from step to step
 `receivers`      what receivers of webhooks ask and tell
-`choices`, `sealed_parameters`, `placement`, `endings`, `terms`   what several of them need
+`choices`, `sealed_parameters`, `placement`, `endings`, `terms`, `missing`   what several need
 
 Every way in (GraphQL, worker, command line) comes through here.
 """

@@ -1,19 +1,18 @@
 """Load aggregates, let a command decide, and commit what they recorded, all or nothing."""
 
 import asyncio
-import collections
 import logging
 import random
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
 from eventsourcing.domain import Aggregate
 
-from app.application import snapshots
+from app.application import missing, snapshots
 from app.application.request import Request
-from app.eventlog import command, loading, log
+from app.eventlog import command, kept, loading, log
 from domain import (
     api_token,
     deployment,
@@ -34,22 +33,20 @@ _LONGEST_PAUSE = 0.2
 
 _A = TypeVar("_A", bound=Aggregate)
 
-_NOT_FOUND: dict[type[Aggregate], tuple[RefusalCode, str]] = {
-    project.Project: (RefusalCode.PROJECT_NOT_FOUND, "project"),
-    environment.Environment: (RefusalCode.ENVIRONMENT_NOT_FOUND, "environment"),
-    service_instance.ServiceInstance: (RefusalCode.SERVICE_NOT_FOUND, "service"),
-    deployment.Deployment: (RefusalCode.NO_DEPLOYMENT_IN_PROGRESS, "deployment"),
-    api_token.ApiToken: (RefusalCode.TOKEN_NOT_FOUND, "token"),
-}
-
 
 class UnitOfWork:
-    """The aggregates of one command, as they were loaded, and what it did to them."""
+    """The aggregates of one command, as they were loaded, and what it did to them.
 
-    def __init__(self, *, event_log: log.EventLog) -> None:
+    One that trusts what is kept takes it as it is, without a look at the log: its outcome is
+    true only if the versions that it assumed turn out to be the last ones.
+    """
+
+    def __init__(self, *, event_log: log.EventLog, trusts_kept: bool = False) -> None:
         self._log = event_log
+        self._trusts_kept = trusts_kept
         self._aggregates: dict[UUID, Aggregate] = {}
         self._first: loading.History | None = None
+        self._assumed: dict[UUID, int] = {}
 
     @property
     def now(self) -> datetime:
@@ -74,7 +71,7 @@ class UnitOfWork:
         """Load an environment. Raises ENVIRONMENT_NOT_FOUND, for a deleted one too."""
         found = (await self._load(environment.Environment, [environment_id]))[environment_id]
         if found.is_deleted:
-            raise _not_found(environment.Environment, environment_id)
+            raise missing.refusal(environment.Environment, environment_id)
         return found
 
     async def service(self, service_instance_id: UUID) -> service_instance.ServiceInstance:
@@ -112,13 +109,26 @@ class UnitOfWork:
             if isinstance(event, events.Event)
         ]
 
+    @property
+    def assumed(self) -> command.Assumed | None:
+        """What must be so for the outcome to be true."""
+        return command.Assumed(self._begun.epoch, self._assumed) if self._assumed else None
+
+    async def is_true(self) -> bool:
+        """Ask the log whether nothing followed on what was assumed."""
+        if not self._assumed:
+            return True
+        history = await self._log.load(*self._assumed, known=self._assumed, folds=snapshots.KINDS)
+        before, self._first = self._begun, history
+        return history.epoch == before.epoch and not history.events and not history.snapshots
+
     async def keep(self, recorded: Sequence[events.Event], *, position: int) -> None:
         """Keep the aggregates for the next command, now that all of it is recorded."""
         if self._first is None:
             return
-        counts = collections.Counter(event.originator_id for event in recorded)
         for key, aggregate in self._aggregates.items():
-            if snapshots.is_due(aggregate, events=counts[key]):
+            count = sum(event.originator_id == key for event in recorded)
+            if snapshots.is_due(aggregate, events=count):
                 await self._take_snapshot(aggregate)
             self._log.keep.put(aggregate, position=position, epoch=self._first.epoch)
 
@@ -139,14 +149,16 @@ class UnitOfWork:
         await self._fetch(wanted)
         return {key: self._require(kind, key) for key in wanted}
 
-    async def _fetch(self, wanted: list[UUID]) -> None:
+    async def _fetch(self, wanted: Iterable[UUID]) -> None:
         missing = [key for key in wanted if key not in self._aggregates]
-        if missing:
-            await self._read(missing)
+        if not missing:
+            return
+        found = {key: it for key in missing if (it := self._log.keep.take(key)) is not None}
+        if not (self._trusts_kept and len(found) == len(missing) and self._trust(found)):
+            await self._read(missing, found)
 
-    async def _read(self, ids: Sequence[UUID]) -> None:
+    async def _read(self, ids: Sequence[UUID], found: dict[UUID, kept.Kept]) -> None:
         """Go on from what is kept in memory, else from snapshots, else from the first event."""
-        found = {key: it for key in ids if (it := self._log.keep.take(key)) is not None}
         known = {key: it.aggregate.version for key, it in found.items()}
         history = await self._log.load(*ids, known=known, folds=snapshots.KINDS)
         if any(
@@ -161,10 +173,21 @@ class UnitOfWork:
             if key in starts or key in history.events:
                 self._aggregates[key] = replay(history.events.get(key, ()), start=starts.get(key))
 
+    def _trust(self, found: Mapping[UUID, kept.Kept]) -> bool:
+        """Take what was kept as it is, if the time is known and the log is the same."""
+        first = self._first or self._log.recent()
+        if first is None or any(it.epoch != first.epoch for it in found.values()):
+            return False
+        self._first = first
+        for key, it in found.items():
+            self._aggregates[key] = it.aggregate
+            self._assumed[key] = it.aggregate.version
+        return True
+
     def _require(self, kind: type[_A], aggregate_id: UUID) -> _A:
         found = self._aggregates.get(aggregate_id)
         if not isinstance(found, kind):
-            raise _not_found(kind, aggregate_id)
+            raise missing.refusal(kind, aggregate_id)
         return found
 
 
@@ -205,35 +228,53 @@ async def commit(
     if first is not None:
         return first
     for attempt in range(_TRIES):
-        work = UnitOfWork(event_log=event_log)
+        work = UnitOfWork(event_log=event_log, trusts_kept=attempt == 0)
         try:
-            await decide(work)
-        except errors.RefusedError:
-            # The same command, sent twice at once, may meet what its twin has just done.
-            first = await _first_time(event_log, request)
-            if first is None:
-                raise
-            return first
-        recorded = work.collect()
-        if not recorded and request.idempotency_key is None:
-            await work.begin()
-            return work.position
-        try:
-            receipt = await event_log.append(command=request.as_command(), events=recorded)
+            position = await _attempt(event_log, request, decide, work)
         except command.VersionConflictError:
             _logger.debug("conflict in %s, attempt %d", request.name, attempt + 1)
-            pause = min(_PAUSE * 2**attempt, _LONGEST_PAUSE)
-            await asyncio.sleep(pause * random.random())  # noqa: S311  no secret
-        except command.CommandReusedError as error:
-            raise _key_reused() from error
+            if work.assumed is None:
+                pause = min(_PAUSE * 2**attempt, _LONGEST_PAUSE)
+                await asyncio.sleep(pause * random.random())  # noqa: S311  no secret
         else:
-            if not receipt.is_repeat:
-                await work.keep(recorded, position=receipt.last_position)
-            return receipt.last_position
+            if position is not None:
+                return position
     raise errors.ConflictRefusedError(
         code=RefusalCode.VERSION_CONFLICT,
         message="Others keep changing it at the same time. Nothing was done: send it again.",
     )
+
+
+async def _attempt(
+    event_log: log.EventLog,
+    request: Request,
+    decide: Callable[[UnitOfWork], Awaitable[None]],
+    work: UnitOfWork,
+) -> int | None:
+    """Decide and record, and return the position; None if what was assumed is not true."""
+    try:
+        await decide(work)
+    except errors.RefusedError:
+        # The same command, sent twice at once, may meet what its twin has just done.
+        first = await _first_time(event_log, request)
+        if first is None and await work.is_true():
+            raise
+        return first
+    recorded = work.collect()
+    if not recorded and request.idempotency_key is None:
+        if not await work.is_true():
+            return None
+        await work.begin()
+        return work.position
+    try:
+        receipt = await event_log.append(
+            command=request.as_command(), events=recorded, assumed=work.assumed
+        )
+    except command.CommandReusedError as error:
+        raise _key_reused() from error
+    if not receipt.is_repeat:
+        await work.keep(recorded, position=receipt.last_position)
+    return receipt.last_position
 
 
 async def _first_time(event_log: log.EventLog, request: Request) -> int | None:
@@ -252,11 +293,4 @@ def _key_reused() -> errors.ConflictRefusedError:
     return errors.ConflictRefusedError(
         code=RefusalCode.IDEMPOTENCY_KEY_REUSED,
         message="This idempotency key was used for another command. Use a new one.",
-    )
-
-
-def _not_found(kind: type[Aggregate], aggregate_id: UUID) -> errors.NotFoundRefusedError:
-    code, what = _NOT_FOUND[kind]
-    return errors.NotFoundRefusedError(
-        code=code, message=f"There is no such {what}.", given_id=aggregate_id.hex
     )

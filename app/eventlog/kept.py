@@ -1,12 +1,12 @@
 """Aggregates kept in memory between commands, each with one command at a time.
 
 A command takes an aggregate out, and only a commit that was recorded puts it back: what a
-refused, failed or conflicting command did to one is lost with it. Nothing is decided on a kept
-aggregate before the log was asked for what came after it.
+refused, failed or conflicting command did to one is lost with it. What was decided on a kept
+aggregate is true only if the log was asked, before or when it is recorded, what came after it.
 """
 
 import collections
-from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 from eventsourcing.domain import Aggregate
@@ -14,8 +14,7 @@ from eventsourcing.domain import Aggregate
 _MOST = 2_000
 
 
-@dataclass(frozen=True)
-class Kept:
+class Kept(NamedTuple):
     """An aggregate as it was at a position of the log."""
 
     aggregate: Aggregate
@@ -37,7 +36,8 @@ class Keep:
 
     def put(self, aggregate: Aggregate, *, position: int, epoch: int) -> None:
         """Keep an aggregate as it was committed; the one that lay longest may have to go."""
-        self._kept[aggregate.id] = Kept(aggregate, position, epoch)
-        self._kept.move_to_end(aggregate.id)
+        aggregate_id = aggregate.id
+        self._kept[aggregate_id] = Kept(aggregate, position, epoch)
+        self._kept.move_to_end(aggregate_id)
         if len(self._kept) > self._most:
             self._kept.popitem(last=False)

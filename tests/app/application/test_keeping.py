@@ -250,3 +250,81 @@ async def test_snapshot_brings_back_the_same_project(event_log: log.EventLog) ->
 
     assert snapshots.restored(snapshots.taken(same)) == same
     assert all(isinstance(event, events.Event) for event in history.events[project_id])
+
+
+async def test_kept_aggregate_is_decided_on_without_a_look_at_the_log(
+    event_log: log.EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project_id = await new_project(event_log)
+    with monkeypatch.context() as patched:
+        patched.setattr(event_log, "load", None)
+        for number in (1, 2, 3):
+            await subscribe(event_log, project_id, number)
+
+    assert await units(event_log, project_id) == 3
+
+
+async def test_decision_on_what_another_process_changed_is_made_again(
+    event_log: log.EventLog, other_log: log.EventLog
+) -> None:
+    project_id = await new_project(event_log)
+    await subscribe(other_log, project_id, 3)
+    tried: list[int | None] = []
+
+    async def add_one(work: unit_of_work.UnitOfWork) -> None:
+        found = await work.project(project_id)
+        tried.append(found.units.get("postgres"))
+        found.subscribe(units={"postgres": found.units.get("postgres", 0) + 1}, at=work.now)
+
+    await carry_out(event_log, add_one)
+
+    assert tried == [None, 3]
+    assert await units(event_log, project_id) == 4
+
+
+async def test_nothing_to_do_is_said_only_of_what_is_so_now(
+    event_log: log.EventLog, other_log: log.EventLog
+) -> None:
+    project_id = await new_project(event_log)
+    await subscribe(event_log, project_id, 3)
+    await subscribe(other_log, project_id, 5)
+
+    position = await subscribe(event_log, project_id, 3)
+
+    assert position == 4
+    assert await units(other_log, project_id) == 3
+    assert await subscribe(event_log, project_id, 3) == 4
+
+
+async def test_refusal_is_about_what_is_so_now(
+    event_log: log.EventLog, other_log: log.EventLog
+) -> None:
+    project_id = await new_project(event_log)
+    await subscribe(other_log, project_id, 3)
+
+    async def use(work: unit_of_work.UnitOfWork) -> None:
+        found = await work.project(project_id)
+        if not found.units.get("postgres"):
+            raise errors.StateRefusedError(code=RefusalCode.NOT_READY, message="no units")
+        found.subscribe(units={"postgres": 0}, at=work.now)
+
+    await carry_out(event_log, use)
+    with pytest.raises(errors.StateRefusedError):
+        await carry_out(event_log, use)
+
+    assert await units(other_log, project_id) == 0
+
+
+async def test_aggregate_that_was_only_looked_at_must_be_so_too(
+    event_log: log.EventLog, other_log: log.EventLog
+) -> None:
+    looked_at, changed = await new_project(event_log), await new_project(event_log)
+    await subscribe(other_log, looked_at, 3)
+
+    async def copy(work: unit_of_work.UnitOfWork) -> None:
+        wanted = (await work.project(looked_at)).units.get("postgres", 0)
+        (await work.project(changed)).subscribe(units={"postgres": wanted}, at=work.now)
+
+    await carry_out(event_log, copy)
+
+    assert await units(event_log, changed) == 3
