@@ -90,10 +90,20 @@ def test_changes_of_an_environment_are_told(api: Api) -> None:
 def test_what_holds_an_operation_up_is_told_with_the_next_try(launch: Launch) -> None:
     api = launch(postgres_provider_dsn="postgresql://provider:hunter2@127.0.0.1:1/postgres")
     project = api.project()
+    api.product.stop()
+    api.product.start("--no-worker")
+    worker = api.product.twin()
 
+    # What is told is the operation when it is read: nobody works until the first try is told.
     with listening(api, TRIES, environment=project.test) as stream:
         api.do("provisionService", id=api.default(project.test, "DATABASE"))
-        told = [change["operation"] for _, change in zip(range(3), stream, strict=False)]
+        changes = iter(stream)
+        told = [next(changes)["operation"]]
+        worker.start_worker()
+        try:
+            told += [next(changes)["operation"] for _ in range(2)]
+        finally:
+            worker.kill()
 
     assert [(each["attempt"], each["status"]) for each in told] == [
         (attempt, "IN_PROGRESS") for attempt in (1, 2, 3)
