@@ -12,7 +12,15 @@ from typing import TypeAlias
 
 import uvicorn
 
-from app import asgi, bootstrap, database, http_protocol, object_storage, websocket_protocol
+from app import (
+    asgi,
+    bootstrap,
+    database,
+    garbage,
+    http_protocol,
+    object_storage,
+    websocket_protocol,
+)
 from app import settings as configuration
 from app.access import caller
 from app.application import request, tokens
@@ -83,7 +91,9 @@ async def _serve(
             helpers.append(asyncio.create_task(_run_worker(parts)))
         try:
             with _stopped_by_signals(server):
-                say(await _invitation(parts, listener))
+                invitation = await _invitation(parts, listener)
+                garbage.spare_what_stays()
+                say(invitation)
                 await server.serve(sockets=[listener])
         finally:
             for helper in helpers:
@@ -144,6 +154,7 @@ async def _work(*, assembled: _Assembled, say: Say) -> None:
         loop = asyncio.get_running_loop()
         for sign in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(sign, helper.cancel)
+        garbage.spare_what_stays()
         say("The worker is ready")
         with contextlib.suppress(asyncio.CancelledError):
             await helper
