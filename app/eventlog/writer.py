@@ -11,7 +11,7 @@ from typing import NamedTuple
 import psycopg
 
 from app.eventlog import command as commands
-from app.eventlog import connections, hints, sending, transaction
+from app.eventlog import connections, deadlines, hints, sending, transaction
 from app.eventlog import epochs as log_epochs
 from app.eventlog import memory as memories
 
@@ -29,7 +29,7 @@ class _Pending(NamedTuple):
     """A request that waits; without one, the question whether anything can be written."""
 
     request: transaction.Request | None
-    outcome: asyncio.Future[commands.Receipt | None]
+    outcome: deadlines.Outcome
 
 
 class Writer:
@@ -54,6 +54,7 @@ class Writer:
         self._epochs = epochs
         self._followers = followers
         self._seconds = seconds
+        self._deadlines = deadlines.Deadlines(seconds=seconds)
         self._waiting: collections.deque[_Pending] = collections.deque()
         self._task: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
@@ -67,7 +68,9 @@ class Writer:
 
         Raises an AppendError, or what a fold or a statement raised.
         """
-        receipt = await self._outcome(request, seconds=self._seconds)
+        outcome = self._put(request)
+        self._deadlines.add(outcome)
+        receipt = await outcome
         if receipt is None:
             raise TypeError("a request has a receipt")
         return receipt
@@ -78,7 +81,12 @@ class Writer:
         A write of the last second is proof enough. Raises LogUnavailableError.
         """
         if asyncio.get_running_loop().time() > self._wrote_at + _FRESH:
-            await self._outcome(None, seconds=min(self._seconds, _TO_CHECK))
+            outcome, seconds = self._put(None), min(self._seconds, _TO_CHECK)
+            timer = asyncio.get_running_loop().call_later(seconds, deadlines.give_up, outcome)
+            try:
+                await outcome
+            finally:
+                timer.cancel()
 
     async def aclose(self) -> None:
         """Write what waits, then close the connection."""
@@ -86,22 +94,17 @@ class Writer:
             await asyncio.wait([self._task])
         if self._telling is not None:
             await asyncio.wait([self._telling])
+        self._deadlines.stop()
         await self._disconnect()
 
-    async def _outcome(
-        self, request: transaction.Request | None, *, seconds: float
-    ) -> commands.Receipt | None:
-        outcome: asyncio.Future[commands.Receipt | None]
-        outcome = asyncio.get_running_loop().create_future()
+    def _put(self, request: transaction.Request | None) -> deadlines.Outcome:
+        """Let a request wait for its turn, and return what becomes of it."""
+        outcome: deadlines.Outcome = asyncio.get_running_loop().create_future()
         self._waiting.append(_Pending(request, outcome))
         self._news.set()
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._drain())
-        timer = asyncio.get_running_loop().call_later(seconds, _give_up, outcome)
-        try:
-            return await outcome
-        finally:
-            timer.cancel()
+        return outcome
 
     async def _drain(self) -> None:
         """Send one batch while the server is at another; what has to look waits for both."""
@@ -249,11 +252,6 @@ class Writer:
             # It may be broken already; nothing on it is wanted any more.
             with contextlib.suppress(psycopg.Error):
                 await connection.close()
-
-
-def _give_up(outcome: asyncio.Future[commands.Receipt | None]) -> None:
-    if not outcome.done():
-        outcome.set_exception(commands.LogUnavailableError())
 
 
 def _requests(batch: Sequence[_Pending]) -> list[transaction.Request]:
