@@ -45,21 +45,26 @@ class EventMapper(persistence.Mapper[UUID]):
             raise ValueError("The log keeps plain JSON: no compressor, no cipher.")
         super().__init__(transcoder or persistence.JSONTranscoder())
         self._forms: dict[str, _Form] = {}
+        self._encode = msgspec.json.Encoder(order="sorted").encode
 
     def to_stored_event(self, domain_event: DomainEventProtocol[UUID]) -> persistence.StoredEvent:
         """Return the event as it is stored."""
-        state = dict(vars(domain_event))
-        for name in _ORIGINATOR:
-            del state[name]
-        version = getattr(type(domain_event), _CLASS_VERSION, 1)
-        if version > 1:
-            state[_CLASS_VERSION] = version
         return persistence.StoredEvent(
             originator_id=domain_event.originator_id,
             originator_version=domain_event.originator_version,
             topic=get_topic(type(domain_event)),
-            state=msgspec.json.encode(state, order="sorted"),
+            state=self.state(domain_event),
         )
+
+    def state(self, event: DomainEventProtocol[UUID]) -> bytes:
+        """Return what is stored of the event beside its place and its topic."""
+        state = vars(event).copy()
+        for name in _ORIGINATOR:
+            del state[name]
+        version = getattr(event, _CLASS_VERSION, 1)
+        if version > 1:
+            state[_CLASS_VERSION] = version
+        return self._encode(state)
 
     def to_domain_event(self, stored_event: persistence.StoredEvent) -> events.Event:
         """Return the event that was stored.

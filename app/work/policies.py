@@ -41,8 +41,10 @@ def _tasks(event: events.Event) -> Sequence[Task]:
             return [_perform(event, event.attempt), _expire(event)]
         case events.ServiceOperationDelayed():
             return [_perform(event, event.attempt, run_at=event.next_attempt_at)]
+        case _ if events.is_service_event(event):
+            return _tasks_of_service(event)
         case _:
-            return [*_tasks_of_deployment(event), *_tasks_of_service(event)]
+            return _tasks_of_deployment(event)
 
 
 def _tasks_of_deployment(event: events.Event) -> Sequence[Task]:
