@@ -12,6 +12,7 @@ import statistics
 import sys
 from collections.abc import Mapping, Sequence
 
+from app import garbage
 from tests.benchmarks import report, server
 from tests.benchmarks.contenders import contender, emmett, message_db, pgbench, servicebook, stock
 
@@ -45,6 +46,7 @@ def main(seconds: float = _SECONDS) -> None:
         for number, each in enumerate(contenders):
             each.prepare(server.create_database(address, name=f"contender_{number}"))
             each.run(callers=contender.MOST_CALLERS, seconds=1.0)  # everything is warm then
+        garbage.spare_what_stays()  # as a server does
         rounds = _measured(contenders, seconds)
         for each in contenders:
             each.finish()
