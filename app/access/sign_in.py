@@ -14,7 +14,7 @@ from app.eventlog import command, connections
 _SECONDS = 5.0
 _logger = logging.getLogger(__name__)
 
-_IS_IN_BETA = "SELECT EXISTS (SELECT 1 FROM read.people WHERE subject = %s AND in_beta)"
+_IS_IN_BETA = b"SELECT EXISTS (SELECT 1 FROM read.people WHERE subject = $1 AND in_beta)::int"
 
 
 class SignIn:
@@ -76,11 +76,5 @@ class SignIn:
         found = await self._provider.authenticate(token)
         if found is None:
             return None
-        subject = found.subject
-
-        async def work(connection: connections.Connection) -> bool:
-            cursor = await connection.execute(_IS_IN_BETA, [subject])
-            [(is_in_beta,)] = await cursor.fetchall()
-            return bool(is_in_beta)
-
-        return dataclasses.replace(found, is_in_beta=await self._connections.run(work))
+        [(in_beta,)] = await self._connections.ask(_IS_IN_BETA, [found.subject])
+        return dataclasses.replace(found, is_in_beta=in_beta == "1")

@@ -5,6 +5,7 @@ is in the log (`read.api_tokens`); a hash that the log does not tell of opens no
 """
 
 import hashlib
+import json
 import re
 import secrets
 from collections.abc import Sequence
@@ -12,9 +13,9 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-from psycopg import rows
 
 from app.access import caller
+from app.eventlog import asking
 
 PREFIX = "sbk_"
 _LONGEST = 200  # nothing longer is a token, and need not be hashed
@@ -22,12 +23,16 @@ _ID = re.compile(r"tok_([0-9a-f]{32})")
 
 _Connection = psycopg.AsyncConnection[Any]
 
-_FIND = """
-    SELECT a.hash, t.id, t.subject, t.name, t.roles, t.projects,
-        EXISTS (SELECT 1 FROM read.people AS p WHERE p.subject = t.subject AND p.in_beta)
-    FROM access.tokens AS a JOIN read.api_tokens AS t ON t.id = a.id
-    WHERE a.hash = ANY(%b)
-        AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > now())
+# As `asking` says, it is planned once.
+_FIND = b"""
+    SELECT encode(asked.hash, 'hex'),
+        t.id, t.subject, t.name, to_json(t.roles), to_json(t.projects),
+        coalesce((SELECT 1 FROM read.people AS p
+            WHERE p.subject = t.subject AND p.in_beta LIMIT 1), 0)
+    FROM unnest((SELECT $1::bytea[])) AS asked (hash)
+    CROSS JOIN LATERAL (SELECT id FROM access.tokens WHERE hash = asked.hash LIMIT 1) AS a
+    CROSS JOIN LATERAL (SELECT * FROM read.api_tokens WHERE id = a.id LIMIT 1) AS t
+    WHERE t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > now())
 """
 _KEEP = """
     INSERT INTO access.tokens AS a (id, hash) VALUES (%(id)s, %(hash)s)
@@ -64,21 +69,20 @@ async def callers(
     *, connection: _Connection, hashes: Sequence[bytes]
 ) -> list[caller.Caller | None]:
     """Return whoever the tokens speak for; None for one that is unknown, expired or revoked."""
-    async with connection.cursor(row_factory=rows.tuple_row) as cursor:
-        await cursor.execute(_FIND, [list(hashes)])
-        found = {row[0]: _caller(row[1:]) for row in await cursor.fetchall()}
-    return [found.get(each) for each in hashes]
+    given = asking.array([rf"\x{each.hex()}" for each in hashes])
+    found = {row[0]: _caller(row[1:]) for row in await asking.ask(connection, _FIND, [given])}
+    return [found.get(each.hex()) for each in hashes]
 
 
-def _caller(row: tuple[Any, ...]) -> caller.Caller:
+def _caller(row: asking.Row) -> caller.Caller:
     token_id, subject, name, roles, projects, is_in_beta = row
     return caller.Caller(
         subject=subject,
         name=name,
-        token_id=shown_id(token_id),
-        roles=frozenset(caller.Role[role] for role in roles),
-        projects=frozenset(projects),
-        is_in_beta=is_in_beta,
+        token_id=shown_id(UUID(token_id)),
+        roles=frozenset([caller.Role[role] for role in json.loads(roles)]),
+        projects=frozenset([UUID(project) for project in json.loads(projects)]),
+        is_in_beta=is_in_beta == "1",
     )
 
 

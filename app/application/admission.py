@@ -19,13 +19,12 @@ from app.access.caller import Caller, Role
 from app.application import permissions
 from app.application.permissions import Action, Standing
 from app.application.request import Request
-from app.eventlog import command, connections
+from app.eventlog import asking, command, connections
 from domain import errors
 from domain.errors import RefusalCode
 
 _SECONDS = 5.0
 _Key = tuple[UUID, str]
-_Row = tuple[Any, ...]
 _logger = logging.getLogger(__name__)
 
 
@@ -41,22 +40,27 @@ class Place(enum.Enum):
 _PLACES: Mapping[Place, LiteralString] = MappingProxyType(
     {
         Place.PROJECT: """
-            SELECT id AS project_id, false AS protected FROM read.projects WHERE id = asked.id""",
+            SELECT id AS project_id, false AS protected FROM read.projects WHERE id = asked.id
+            LIMIT 1""",
         Place.ENVIRONMENT: """
-            SELECT project_id, protected FROM read.environments WHERE id = asked.id""",
+            SELECT project_id, protected FROM read.environments WHERE id = asked.id LIMIT 1""",
         Place.SERVICE: """
             SELECT s.project_id, e.protected FROM read.service_instances AS s
-            JOIN read.environments AS e ON e.id = s.environment_id WHERE s.id = asked.id""",
+            JOIN read.environments AS e ON e.id = s.environment_id WHERE s.id = asked.id
+            LIMIT 1""",
         Place.DEPLOYMENT: """
-            SELECT project_id, false AS protected FROM read.deployments WHERE id = asked.id""",
+            SELECT project_id, false AS protected FROM read.deployments WHERE id = asked.id
+            LIMIT 1""",
     }
 )
+# As `asking` says, it is planned once.
 _STANDING: LiteralString = """
-    SELECT place.project_id, place.protected,
+    SELECT place.project_id, place.protected::int,
         (SELECT m.role FROM read.members AS m
             WHERE m.project_id = place.project_id AND m.subject = asked.subject),
-        EXISTS (SELECT 1 FROM read.people AS p WHERE p.subject = asked.subject AND p.in_beta)
-    FROM unnest(%(ids)s::uuid[], %(subjects)s::text[]) WITH ORDINALITY
+        coalesce((SELECT 1 FROM read.people AS p
+            WHERE p.subject = asked.subject AND p.in_beta LIMIT 1), 0)
+    FROM unnest((SELECT $1::uuid[]), (SELECT $2::text[])) WITH ORDINALITY
         AS asked (id, subject, number) LEFT JOIN LATERAL ({place}) AS place ON true
     ORDER BY asked.number
 """
@@ -66,7 +70,7 @@ _STATEMENTS = MappingProxyType(
         for place, found in _PLACES.items()
     }
 )
-_BETA = b"SELECT EXISTS (SELECT 1 FROM read.people WHERE subject = %(subject)s AND in_beta)"
+_BETA = b"SELECT EXISTS (SELECT 1 FROM read.people WHERE subject = $1 AND in_beta)::int"
 
 
 class Admission:
@@ -85,15 +89,16 @@ class Admission:
         if caller is None:
             return  # the system itself: a worker, a receiver, the command line
         key = (place_id, caller.subject)
-        project_id, is_protected, role, is_in_beta = await self._found[place].get(key)
+        project_id, protected, role, in_beta = await self._found[place].get(key)
         with _Logged(caller, action, place_id):
-            permissions.require_beta(action=action, is_in_beta=is_in_beta or self._is_beta_over)
+            is_in_beta = in_beta == "1" or self._is_beta_over
+            permissions.require_beta(action=action, is_in_beta=is_in_beta)
             standing = None
             if project_id is not None:
                 standing = Standing(
-                    project_id=project_id,
+                    project_id=UUID(project_id),
                     membership=None if role is None else Role[role],
-                    is_protected=is_protected,
+                    is_protected=protected == "1",
                 )
             if standing is None or not permissions.sees(caller=caller, standing=standing):
                 raise errors.NotFoundRefusedError(
@@ -117,24 +122,18 @@ class Admission:
         """Has the person signed up for Beta features, or has the Beta ended?"""
         if self._is_beta_over:
             return True
-        [(is_in_beta,)] = await self._rows(_BETA, {"subject": subject})
-        return bool(is_in_beta)
+        [(in_beta,)] = await self._connections.ask(_BETA, [subject])
+        return bool(in_beta == "1")
 
-    def _gathering(self, place: Place) -> gathering.Gathering[_Key, _Row]:
+    def _gathering(self, place: Place) -> gathering.Gathering[_Key, asking.Row]:
         """Return what asks for all commands of a moment at once."""
 
-        async def found(keys: Sequence[_Key]) -> list[_Row]:
+        async def found(keys: Sequence[_Key]) -> list[asking.Row]:
             ids, subjects = zip(*keys, strict=True)
-            values = {"ids": list(ids), "subjects": list(subjects)}
-            return await self._rows(_STATEMENTS[place], values)
+            given = asking.array(map(str, ids)), asking.array(subjects)
+            return await self._connections.ask(_STATEMENTS[place], given)
 
         return gathering.Gathering(found, common=(command.LogUnavailableError,))
-
-    async def _rows(self, statement: bytes, values: dict[str, Any]) -> list[_Row]:
-        async def work(connection: connections.Connection) -> list[_Row]:
-            return await (await connection.execute(statement, values)).fetchall()
-
-        return await self._connections.run(work)
 
 
 class _Logged:

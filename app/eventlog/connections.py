@@ -10,7 +10,7 @@ import itertools
 import os
 import random
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -20,7 +20,7 @@ from psycopg import conninfo, errors
 from psycopg.types import json
 
 from app import cancellation
-from app.eventlog import command
+from app.eventlog import asking, command
 
 LOST = (
     psycopg.OperationalError,
@@ -88,6 +88,14 @@ class Connections:
                     raise command.LogUnavailableError from error
             await asyncio.sleep(pause(failures))
         raise AssertionError("unreachable: the loop ends by returning or raising")
+
+    async def ask(self, statement: bytes, values: Sequence[str | None] = ()) -> list[asking.Row]:
+        """Ask a small statement, likewise."""
+
+        async def work(connection: Connection) -> list[asking.Row]:
+            return await asking.ask(connection, statement, values)
+
+        return await self.run(work)
 
     async def open(self, *, purpose: str, options: str = "") -> Connection:
         """Open a connection beside the pool, in autocommit mode, for one long-lived use.

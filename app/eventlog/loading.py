@@ -8,31 +8,37 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from app.eventlog import connections, mapper, reading, snapshot
+from app.eventlog import asking, connections, mapper, reading, snapshot
 from domain import events
 
 _AT_ONCE = 2  # statements; a long history holds up nobody but its own batch
 _BATCH = 512
 
-# A snapshot comes as an event without a topic, before the events that follow it.
-_LOAD = """
+# A snapshot comes as an event without a topic, before the events that follow it. As `asking` says,
+# the statement is planned once.
+_LOAD = b"""
     WITH wanted AS (
         SELECT w.id, coalesce(s.originator_version, w.version) AS version, s.fold, s.state
-        FROM unnest(%(ids)s::uuid[], %(versions)s::bigint[]) AS w (id, version)
-        LEFT JOIN ledger.snapshots AS s ON s.originator_id = w.id
-            AND s.originator_version > w.version AND s.fold = ANY(%(folds)s)
-            AND %(until)s::bigint IS NULL
+        FROM unnest((SELECT $1::uuid[]), (SELECT $2::bigint[])) AS w (id, version)
+        LEFT JOIN LATERAL (
+            SELECT originator_version, fold, state FROM ledger.snapshots
+            WHERE originator_id = w.id LIMIT 1
+        ) AS s ON s.originator_version > w.version AND s.fold = ANY ((SELECT $3::text[])::text[])
+            AND (SELECT $4::bigint) IS NULL
     )
-    SELECT least(head.position, %(until)s::bigint), greatest(clock_timestamp(), head.recorded_at),
+    SELECT least(head.position, (SELECT $4::bigint)), greatest(clock_timestamp(), head.recorded_at),
         (SELECT max(number) FROM ledger.epochs),
         e.id, e.version, e.topic, e.fold, e.state
     FROM ledger.head LEFT JOIN LATERAL (
         SELECT id, version, NULL AS topic, fold, state::text FROM wanted WHERE fold IS NOT NULL
         UNION ALL
-        SELECT id, originator_version, topic, NULL, e.state::text
-        FROM wanted JOIN ledger.events AS e ON e.originator_id = id
-            AND e.originator_version > version
-            AND e.position <= coalesce(%(until)s, head.position)
+        SELECT id, originator_version, topic, NULL, following.state::text
+        FROM wanted CROSS JOIN LATERAL (
+            SELECT originator_version, topic, state FROM ledger.events
+            WHERE originator_id = wanted.id AND originator_version > wanted.version
+                AND position <= coalesce((SELECT $4::bigint), head.position)
+            ORDER BY originator_version OFFSET 0
+        ) AS following
     ) AS e ON true
     ORDER BY e.id, e.version
 """
@@ -144,27 +150,28 @@ class Loader:
                 pending.outcome.set_result(found)
 
     async def _ask(self, wanted: Wanted, *, until: int | None) -> _Found:
-        async def work(connection: connections.Connection) -> list[tuple[Any, ...]]:
-            values = {
-                "ids": list(wanted.known),
-                "versions": list(wanted.known.values()),
-                "folds": list(wanted.folds),
-                "until": until,
-            }
-            return await (await connection.execute(_LOAD, values)).fetchall()
-
-        rows = await self._pool.run(work)
+        values = [
+            asking.array(map(str, wanted.known)),
+            asking.array(map(str, wanted.known.values())),
+            asking.array(wanted.folds),
+            None if until is None else str(until),
+        ]
+        rows = await self._pool.ask(_LOAD, values)
         found: dict[UUID, list[tuple[Any, ...]]] = {}
         snapshots: dict[UUID, snapshot.Snapshot] = {}
-        for _, _, _, key, version, topic, fold, state in rows:
+        for _, _, _, id_, version, topic, fold, state in rows:
+            if id_ is None:
+                continue  # of none of the aggregates is there anything
+            key = UUID(id_)
             if fold is not None:
                 snapshots[key] = snapshot.Snapshot(
-                    originator_id=key, originator_version=version, fold=fold, state=state
+                    originator_id=key, originator_version=int(version), fold=fold, state=state
                 )
-            elif key is not None:
-                found.setdefault(key, []).append((key, version, topic, state))
+            else:
+                found.setdefault(key, []).append((key, int(version), topic, state))
         position, now, epoch = rows[0][:3]
-        return _Found(found, snapshots, now.astimezone(UTC), position, epoch)
+        at = datetime.fromisoformat(now).astimezone(UTC)
+        return _Found(found, snapshots, at, int(position), int(epoch))
 
     def _history(self, wanted: Wanted, found: _Found) -> History:
         """Return what one caller wanted: others may know less of an aggregate."""

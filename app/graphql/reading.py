@@ -5,13 +5,12 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 import graphql
 import psycopg
 import psycopg_pool
-from psycopg import rows as row_factories
 
 from app import gathering, personal_texts
 from app.access.caller import Caller
@@ -26,7 +25,7 @@ _RECONNECT = 1.0
 _PATIENCE = 1.0  # for the server to answer the request to stop
 _SHARED = 512  # answers of subscriptions
 _PLACES = 100_000  # service instances
-_ENVIRONMENT = "SELECT environment_id FROM read.service_instances WHERE id = $1"
+_ENVIRONMENT = b"SELECT environment_id FROM read.service_instances WHERE id = $1"
 _logger = logging.getLogger(__name__)
 
 _FUNCTIONS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
@@ -152,18 +151,14 @@ class Reader:
         return gathering.Gathering(run, common=(command.LogUnavailableError,))
 
     async def _run(self, plan: plans.Plan, asked: Sequence[plans.Row]) -> list[str]:
-        async def work(connection: connections.Connection) -> list[str]:
-            async with connection.cursor(row_factory=row_factories.tuple_row) as cursor:
-                try:
-                    await cursor.execute(plan.statement or b"", plan.arguments(asked), prepare=True)
-                except psycopg.DatabaseError as error:
-                    if error.sqlstate == epochs.DIVERGED:
-                        raise epochs.LogDivergedError.of(error) from error
-                    raise
-                answers: dict[int, str] = dict(await cursor.fetchall())
-                return [answers[place] for place in range(1, len(asked) + 1)]
-
-        return await self._connections.run(work)
+        try:
+            found = await self._connections.ask(plan.statement or b"", plan.arguments(asked))
+        except psycopg.DatabaseError as error:
+            if error.sqlstate == epochs.DIVERGED:
+                raise epochs.LogDivergedError.of(error) from error
+            raise
+        answers = {int(place): answer for place, answer in found}
+        return [answers[place] for place in range(1, len(asked) + 1)]
 
 
 def lacks_beta(caller: Caller | None) -> bool:
@@ -186,9 +181,8 @@ class Places:
     async def environment_of(self, service_instance_id: UUID) -> UUID | None:
         """Return the environment."""
 
-        async def work(connection: connections.Connection) -> UUID | None:
-            async with connection.cursor(row_factory=row_factories.scalar_row) as cursor:
-                await cursor.execute(_ENVIRONMENT, [service_instance_id])
-                return cast("UUID | None", await cursor.fetchone())
+        async def environment_id() -> UUID | None:
+            found = await self._connections.ask(_ENVIRONMENT, [str(service_instance_id)])
+            return UUID(found[0][0]) if found else None
 
-        return await self._found.get(service_instance_id, lambda: self._connections.run(work))
+        return await self._found.get(service_instance_id, environment_id)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import psycopg
@@ -11,6 +11,7 @@ from strawberry.types import ExecutionResult
 
 from app import bootstrap
 from app.access import caller
+from app.eventlog import asking
 from app.graphql import context, identifiers, reading
 
 OPERATOR = caller.Caller(
@@ -33,6 +34,19 @@ class CountingCursor(psycopg.AsyncRawCursor[Any]):
 
 
 COUNTED: list[str] = []
+
+
+async def counted(
+    connection: psycopg.AsyncConnection[Any],
+    statement: bytes,
+    values: Sequence[str | None] = (),
+    *,
+    ask: Callable[..., Awaitable[list[asking.Row]]] = asking.ask,
+) -> list[asking.Row]:
+    """Ask, and remember the statement if the connection's cursors do."""
+    if connection.cursor_factory is CountingCursor:
+        COUNTED.append(statement.decode())
+    return await ask(connection, statement, values)
 
 
 @dataclasses.dataclass

@@ -10,8 +10,9 @@ from app import asgi, bootstrap, settings
 from app import database as databases
 from app.access import caller
 from app.application import request, tokens
+from app.eventlog import asking
 from app.graphql import reading
-from tests.app.graphql.asking import COUNTED, Api, CountingCursor, Shop
+from tests.app.graphql.asking import COUNTED, Api, CountingCursor, Shop, counted
 
 
 @pytest.fixture
@@ -21,7 +22,10 @@ def beta_ended() -> bool:
 
 
 @pytest.fixture
-async def api(database: str, directory: Path, *, beta_ended: bool) -> AsyncIterator[Api]:
+async def api(
+    database: str, directory: Path, monkeypatch: pytest.MonkeyPatch, *, beta_ended: bool
+) -> AsyncIterator[Api]:
+    monkeypatch.setattr(asking, "ask", counted)
     found = databases.Database(ledger_dsn=database, provider_dsn=None, provider_address=None)
     wanted = settings.Settings(data_directory=directory, beta_ended=beta_ended)
     async with contextlib.AsyncExitStack() as stack:
