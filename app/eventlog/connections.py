@@ -6,6 +6,7 @@ shut down from this side, which ends whatever waits on it.
 
 import asyncio
 import contextlib
+import functools
 import itertools
 import os
 import random
@@ -16,7 +17,7 @@ from typing import Any, TypeVar
 import msgspec
 import psycopg
 import psycopg_pool
-from psycopg import conninfo, errors
+from psycopg import conninfo, errors, pq
 from psycopg.types import json
 
 from app import cancellation
@@ -34,17 +35,61 @@ _SHORTEST_PAUSE = 0.01
 _LONGEST_PAUSE = 0.05
 _TO_CONNECT = 2  # seconds, the least that libpq keeps to
 _LONGEST_USE = 10.0  # seconds
+_LOOKED_AT = 100  # of so many connections that come back, the pool sees one
 
 Connection = psycopg.AsyncConnection[Any]
 _Result = TypeVar("_Result")
 
 
-class Pool(psycopg_pool.AsyncConnectionPool[Any]):
-    """A pool whose connections are cut when somebody uses one for too long.
+class Pool(psycopg_pool.AsyncConnectionPool[Connection]):
+    """A pool whose connections are cut when somebody uses one for too long, and which lends fast.
 
-    This is for what does not keep a deadline of its own: a server that falls silent would
-    otherwise hold it for ever.
+    The first is for what does not keep a deadline of its own: a server that falls silent would
+    otherwise hold it for ever. The second is for small statements: as long as nobody waits, a
+    few connections go from hand to hand, without the pool's bookkeeping.
     """
+
+    _waiting_for = 0
+    _returned = 0
+
+    @functools.cached_property
+    def _at_hand(self) -> list[Connection]:
+        return []
+
+    async def getconn(self, timeout: float | None = None) -> Connection:  # noqa: ASYNC109  likewise
+        """Return the connection that came back last, or one of the pool."""
+        if self._at_hand:
+            return self._at_hand.pop()
+        self._waiting_for += 1
+        try:
+            return await super().getconn(timeout)
+        finally:
+            self._waiting_for -= 1
+
+    async def putconn(self, conn: Connection) -> None:
+        """Keep the connection at hand; now and then the pool takes it, and sees how old it is."""
+        self._returned += 1
+        if (
+            self._waiting_for
+            or len(self._at_hand) >= self.min_size
+            or self._returned % _LOOKED_AT == 0
+            or conn.pgconn.transaction_status != pq.TransactionStatus.IDLE
+            or self.closed
+        ):
+            await super().putconn(conn)
+        else:
+            self._at_hand.append(conn)
+
+    async def close(self, timeout: float = 5.0) -> None:  # noqa: ASYNC109  likewise
+        """Close the pool, and the connections at hand."""
+        await super().close(timeout)
+        while self._at_hand:
+            await super().putconn(self._at_hand.pop())
+
+    def get_stats(self) -> dict[str, int]:
+        """Return the pool's numbers; what is at hand is available."""
+        stats = super().get_stats()
+        return stats | {"pool_available": stats["pool_available"] + len(self._at_hand)}
 
     @contextlib.asynccontextmanager
     async def connection(  # the signature is the pool's own
@@ -118,11 +163,18 @@ class Connections:
     ) -> _Result:
         # A short wait: the pool tries to connect at once only when somebody asks.
         patience = min(_WAIT_FOR_CONNECTION, max(0.0, _remaining(deadline)))
-        async with self._pool.connection(timeout=patience) as connection:
-            # Half of the time: if this session has fallen silent, another may answer.
-            seconds = min(self._seconds / 2, _remaining(deadline))
-            with cut_after(connection, seconds=seconds):
-                return await work(connection)
+        connection = await self._pool.getconn(timeout=patience)
+        # Half of the time: if this session has fallen silent, another may answer.
+        seconds = min(self._seconds / 2, _remaining(deadline))
+        cutting = asyncio.get_running_loop().call_later(seconds, cut, connection)
+        try:
+            result = await work(connection)
+            if connection.pgconn.transaction_status == pq.TransactionStatus.INTRANS:
+                await connection.commit()
+            return result
+        finally:
+            cutting.cancel()
+            await self._pool.putconn(connection)  # which rolls back what was not committed
 
 
 @contextlib.contextmanager

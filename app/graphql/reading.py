@@ -35,7 +35,7 @@ _FUNCTIONS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
 
 def pool(conninfo: str, *, size: int) -> psycopg_pool.AsyncConnectionPool[Any]:
     """Return connections for a reader."""
-    return psycopg_pool.AsyncConnectionPool(
+    return connections.Pool(
         conninfo,
         min_size=min(2, size),
         max_size=size,
