@@ -7,7 +7,7 @@ reading      runs the statement, for all who ask the same at the same time
 shortcut     from an operation to the text of its answer, without an executor
 prepared     ... what is done once for an operation
 variables    ... its variables, checked against their types
-leaving      ... and what is given up when its client leaves
+patience     ... and how long is waited for the answer
 rows         lets graphql-core's executor walk what was read, where the short way is none
 operations   the operation at hand
 payloads     what a mutation answers

@@ -1,6 +1,5 @@
 """The operation that a request holds."""
 
-import asyncio
 import dataclasses
 import json
 from collections.abc import Mapping
@@ -8,7 +7,7 @@ from typing import Any, NoReturn
 
 from starlette import requests, status, types
 
-from app.graphql import limits, negotiation, trusted
+from app.graphql import limits, negotiation, patience, trusted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,24 +46,9 @@ def decoded(text: str | bytes) -> Any:  # noqa: ANN401  any JSON
     try:
         if isinstance(text, bytes):
             text = text.decode()
-        return json.loads(text, parse_constant=_no_number, parse_float=_number)
+        return _DECODER.decode(text)
     except (ValueError, RecursionError) as error:
         raise _malformed("This is no JSON.") from error
-
-
-def limited(receive: types.Receive, *, most: int) -> types.Receive:
-    """Return `receive` for a body of limited size, counted while it comes in."""
-    received = 0
-
-    async def receive_limited() -> types.Message:
-        nonlocal received
-        message = await receive()
-        received += len(message.get("body", b""))
-        if received > most:
-            raise _too_large(most)
-        return message
-
-    return receive_limited
 
 
 async def _body(request: requests.Request, allowed: limits.Limits) -> bytes:
@@ -72,16 +56,29 @@ async def _body(request: requests.Request, allowed: limits.Limits) -> bytes:
     if announced.isdecimal() and int(announced[:20]) > allowed.body:
         raise _too_large(allowed.body)
     try:
-        async with asyncio.timeout(allowed.seconds):
-            return await request.body()
+        with patience.Patience(allowed.seconds):
+            return await _received(request.receive, most=allowed.body)
     except TimeoutError as error:
         raise negotiation.RefusedRequestError(
             status.HTTP_408_REQUEST_TIMEOUT,
             f"The request did not come in within {allowed.seconds:g} seconds.",
             Connection="close",
         ) from error
-    except requests.ClientDisconnect as error:
-        raise _malformed("The request broke off.") from error
+
+
+async def _received(receive: types.Receive, *, most: int) -> bytes:
+    """Return a body of limited size, counted while it comes in."""
+    body = bytearray()
+    has_more = True
+    while has_more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _malformed("The request broke off.")
+        body += message.get("body", b"")
+        if len(body) > most:
+            raise _too_large(most)
+        has_more = message.get("more_body", False)
+    return bytes(body)
 
 
 def _asked(parameters: Mapping[str, Any], documents: trusted.Documents) -> Asked:
@@ -108,6 +105,9 @@ def _number(text: str) -> float:
     if str(number) in ("inf", "-inf"):
         raise ValueError(f"{text} is too large")
     return number
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_number, parse_float=_number)
 
 
 def _malformed(message: str) -> negotiation.RefusedRequestError:

@@ -15,7 +15,7 @@ from strawberry.types import ExecutionResult, StreamExecutionResult
 from strawberry.types.execution import PreExecutionError
 
 from app.eventlog import command, epochs
-from app.graphql import asked, context, costs, limits, operations, reading
+from app.graphql import asked, context, costs, limits, operations
 
 _logger = logging.getLogger(__name__)
 _TOO_MANY_TOKENS = re.compile(r"Document contains more than \d+ tokens")  # graphql-core's words
@@ -203,7 +203,7 @@ def shown(error: graphql.GraphQLError) -> graphql.GraphQLError:
         case None | graphql.GraphQLError():
             message = _SUGGESTION.sub("", _REPEATED.sub(".", error.message))
             return _with(error, message, {"code": "BAD_USER_INPUT"})
-        case reading.ReadTimeoutError() | TimeoutError():
+        case TimeoutError():
             return _with(error, "This took too long: ask for less.", {"code": "TIMEOUT"})
         case epochs.LogDivergedError():
             known = {} if cause.last_common is None else {"lastCommonPosition": cause.last_common}

@@ -5,7 +5,6 @@ Follows GraphQL over HTTP (POST and GET, both media types), GraphQL over Server-
 `authorization` in the payload of `connection_init`.
 """
 
-import asyncio
 import dataclasses
 import json
 from datetime import timedelta
@@ -31,9 +30,9 @@ from app.graphql import (
     event_stream,
     extensions,
     groups,
-    leaving,
     limits,
     negotiation,
+    patience,
     reading,
     replies,
     sharing,
@@ -107,7 +106,7 @@ class GraphQLApp(asgi.GraphQL[context.Context, None]):
         if scope["type"] == "websocket":
             await self._connect(websockets.WebSocket(scope, receive=receive, send=send))
             return
-        request = requests.Request(scope, receive=asked.limited(receive, most=self._allowed.body))
+        request = requests.Request(scope, receive)
         is_page = request.method in ("GET", "HEAD") and not asked.holds_one(request)
         if is_page and serving.wants_page(request.headers):
             response = await serving.page(request)
@@ -138,7 +137,7 @@ class GraphQLApp(asgi.GraphQL[context.Context, None]):
             response = replies.refused(status.HTTP_401_UNAUTHORIZED, error, media_type)
             response.headers["WWW-Authenticate"] = "Bearer"
             return response
-        except leaving.ClientLeftError:
+        except patience.ClientLeftError:
             return responses.Response(status_code=_NOBODY)
         except (psycopg.OperationalError, command.LogUnavailableError):
             unavailable = extensions.unavailable()
@@ -232,7 +231,7 @@ class GraphQLApp(asgi.GraphQL[context.Context, None]):
     async def _authenticated(self, token: str) -> caller.Caller | None:
         """Return who it is. Raises LogUnavailableError if that takes too long."""
         try:
-            async with asyncio.timeout(self._allowed.seconds):
+            with patience.Patience(self._allowed.seconds):
                 return await self._parts.authenticate(token)
         except TimeoutError as error:
             raise command.LogUnavailableError from error

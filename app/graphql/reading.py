@@ -56,10 +56,6 @@ async def _configure(connection: psycopg.AsyncConnection[Any]) -> None:
     await connection.execute("SET enable_bitmapscan = off")
 
 
-class ReadTimeoutError(Exception):
-    """The statement took too long, and was stopped."""
-
-
 class Reader:
     """Answers targets from the read models, through the connections of a `pool`."""
 
@@ -76,7 +72,8 @@ class Reader:
         self._past = past.Past(pool=self._connections, event_log=event_log)
         self._texts = texts
         self._plans = plans.Plans(schema=schema)
-        self._seconds = seconds
+        self.seconds = seconds
+        """How long a read may take."""
         self.shared = sharing.Once(remembered=_SHARED)
         """What subscriptions read of the last events."""
         self.places = Places(self._connections)
@@ -100,11 +97,12 @@ class Reader:
     async def read(self, *, target: plans.Target, bound: binding.Binding) -> rows.Read:
         """Return what the target selects, with what people wrote opened.
 
-        Raises GraphQLError for what the client did wrong, ReadTimeoutError, and
+        Raises GraphQLError for what the client did wrong, TimeoutError after `seconds`, and
         LogUnavailableError.
         """
         plan = self._plans.plan(target=target, bound=bound)
-        sealed = await self._sealed(plan=plan, row=plan.row(bound), bound=bound)
+        async with asyncio.timeout(self.seconds):
+            sealed = await self._sealed(plan=plan, row=plan.row(bound), bound=bound)
         opened = await self._opened(sealed, bound)
         found = rows.Read(rows.parsed(opened))
         found.is_lasting = opened == sealed
@@ -115,22 +113,21 @@ class Reader:
         return self._plans.plan(target=target, bound=bound)
 
     async def text(self, *, plan: plans.Plan, row: plans.Row, bound: binding.Binding) -> str:
-        """Return what the plan selects with the parameters of `row`, as JSON; likewise."""
+        """Return what the plan selects with the parameters of `row`, as JSON; likewise.
+
+        It is for the caller to wait no longer than `seconds`.
+        """
         sealed = await self._sealed(plan=plan, row=row, bound=bound)
         return await self._opened(sealed, bound)
 
     async def _sealed(self, *, plan: plans.Plan, row: plans.Row, bound: binding.Binding) -> str:
         if plan.statement is None:
             return "{}"
-        try:
-            async with asyncio.timeout(self._seconds):
-                for each in plan.preparations:
-                    row = (*row, await self._past.answer(each.request(bound)))
-                if plan.runs is None:
-                    plan.runs = self._runs(plan)
-                text = await plan.runs.get(row)
-        except TimeoutError as error:
-            raise ReadTimeoutError from error
+        for each in plan.preparations:
+            row = (*row, await self._past.answer(each.request(bound)))
+        if plan.runs is None:
+            plan.runs = self._runs(plan)
+        text = await plan.runs.get(row)
         if not plan.computations:
             return text
         tree = rows.parsed(text)

@@ -7,7 +7,6 @@ so that there is one place that says what. Both ways use the same compiler, and 
 answers.
 """
 
-import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
@@ -24,9 +23,9 @@ from app.graphql import (
     context,
     costs,
     extensions,
-    leaving,
     limits,
     operations,
+    patience,
     payloads,
     prepared,
     reading,
@@ -73,11 +72,11 @@ class Shortcut:
             return None
         try:
             if reads is None:
-                async with asyncio.timeout(self._allowed.seconds):
+                with patience.Patience(self._allowed.seconds):
                     return await self._change(found, bound, who)
-            with leaving.Watch(receive):
+            with patience.Patience(self._reader.seconds, receive=receive):
                 return await self._read(reads, found.target, bound, who)
-        except leaving.ClientLeftError:
+        except patience.ClientLeftError:
             raise
         except Exception as error:  # noqa: BLE001  `shown` logs what nobody anticipated
             shown = extensions.shown(extensions.located(error))

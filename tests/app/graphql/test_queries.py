@@ -321,7 +321,7 @@ async def _waiting_for_a_lock(connection: psycopg.AsyncConnection[Any]) -> int:
 
 
 async def test_statement_that_takes_too_long_is_stopped(api: Api, shop: Shop) -> None:
-    api.reader._seconds = 0.2
+    api.reader.seconds = 0.2
     async with api.parts.pool.connection() as connection, connection.transaction():
         await connection.execute("LOCK TABLE read.projects IN ACCESS EXCLUSIVE MODE")
         assert await api.codes("{ projects { nodes { id } } }") == ["TIMEOUT"]

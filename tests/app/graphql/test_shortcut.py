@@ -12,7 +12,7 @@ import graphql
 import pytest
 
 from app.access import caller
-from app.graphql import asked, context, leaving, negotiation, replies, shortcut
+from app.graphql import asked, context, negotiation, patience, replies, shortcut
 from tests.app.graphql import reference, test_access
 from tests.app.graphql.asking import OPERATOR, Api, Shop
 from tests.edge import random_queries
@@ -378,12 +378,12 @@ async def test_client_that_leaves_is_not_read_for(api: Api, both: Both) -> None:
     who = api.context(OPERATOR)
     async with api.parts.pool.connection() as connection, connection.transaction():
         await connection.execute("LOCK TABLE read.projects IN ACCESS EXCLUSIVE MODE")
-        with pytest.raises(leaving.ClientLeftError):
+        with pytest.raises(patience.ClientLeftError):
             await both._shortcut.answer(sent, who=who, may_change=False, receive=leave)
 
 
 async def test_read_that_takes_too_long_is_told_alike(api: Api, both: Both) -> None:
-    api.reader._seconds = 0.1
+    api.reader.seconds = 0.1
     async with api.parts.pool.connection() as connection, connection.transaction():
         await connection.execute("LOCK TABLE read.projects IN ACCESS EXCLUSIVE MODE")
         found = await both.ask("{ projects { nodes { id } } }")
