@@ -17,6 +17,7 @@ from tests.benchmarks import peers, questions, report, served, server, wrk
 
 _CONNECTIONS = (1, 64)
 _PERCENT = 2
+_BLOCK = 100  # more than there are connections: of one aggregate one command at a time
 _MUTATION = """mutation ($id: ID!, $protected: Boolean!) {{
   setDeletionProtection(input: {{id: $id, protected: $protected}}) {{ {} }} }}"""
 _CHANGED = "serviceInstance { id protected version }"
@@ -72,8 +73,12 @@ def _load(peer: questions.Peer, dsn: str, query: str, ids: Sequence[str]) -> wrk
         pid=peer.pid,
         dsn=dsn,
         query=query,
+        # In blocks, so that hardly one finds what a run before it has left.
         variables=[
-            {"id": id_, "protected": is_wanted} for is_wanted in (True, False) for id_ in ids
+            {"id": id_, "protected": is_wanted}
+            for begin in range(0, len(ids), _BLOCK)
+            for is_wanted in (True, False)
+            for id_ in ids[begin : begin + _BLOCK]
         ],
         headers=peer.headers,
     )
