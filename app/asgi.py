@@ -50,6 +50,7 @@ def create(parts: bootstrap.Parts) -> Starlette:
             event_log=parts.event_log,
             application=parts.application,
             authenticate=parts.sign_in.authenticate,
+            remembered=parts.sign_in.remembered,
             proofs=parts.audit.proofs,
             documents=documents,
             is_introspection_open=settings.introspection,

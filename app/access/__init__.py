@@ -5,7 +5,7 @@ tokens      API tokens: made once, shown once, kept as a hash
 last_use    when a token was used last, written now and then
 oidc        tokens of an OpenID provider
 issuer_keys its keys, fetched when they are needed and not more often than that
-sign_in     from whatever somebody presents to a caller
+sign_in     from whatever somebody presents to a caller; who was there just now is remembered
 
 What a caller may do is decided in `app.application.permissions`; what it sees, by the
 statements of `app.graphql.compiler.access`.

@@ -2,6 +2,7 @@
 
 import dataclasses
 import enum
+from typing import NamedTuple
 from uuid import UUID
 
 SYSTEM_ACTORS = frozenset({"servicebook", "receiver of the webhook", "command line"})
@@ -27,6 +28,18 @@ PLATFORM_ROLES = frozenset({Role.OPERATOR, Role.AUDITOR})
 """Roles in all projects, and beyond them."""
 
 
+class Proof(NamedTuple):
+    """What a token told when it was looked up: a caller is who it was while it tells the same."""
+
+    token_hash: str
+    """In hexadecimal digits."""
+    told: str
+
+
+class UnprovenError(Exception):
+    """A remembered caller has to sign in: its token tells something else, or was not asked."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Caller:
     """Whoever a token speaks for.
@@ -43,6 +56,8 @@ class Caller:
     projects: frozenset[UUID] = frozenset()
     is_in_beta: bool = False
     """Had the subject signed up for Beta features when it signed in?"""
+    proof: Proof | None = dataclasses.field(default=None, compare=False, repr=False)
+    """What is still to be proven of a remembered caller, by the statement that reads for it."""
 
     @property
     def granted_role(self) -> Role | None:

@@ -2,8 +2,9 @@
 
 import dataclasses
 import logging
+import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg_pool
 
@@ -12,9 +13,16 @@ from app.access import caller, last_use, oidc, tokens
 from app.eventlog import command, connections
 
 _SECONDS = 5.0
+_REMEMBERED = 20.0  # seconds, in which a use is not noted
+_MOST = 10_000  # tokens that are remembered
 _logger = logging.getLogger(__name__)
 
 _IS_IN_BETA = b"SELECT EXISTS (SELECT 1 FROM read.people WHERE subject = $1 AND in_beta)::int"
+
+
+class _Known(NamedTuple):
+    caller: caller.Caller
+    until: float
 
 
 class SignIn:
@@ -32,12 +40,21 @@ class SignIn:
         self._provider = provider
         self._is_beta_over = is_beta_over
         self._last_use = last_use.LastUse(pool=pool)
+        self._known: dict[str, _Known] = {}
 
     async def aclose(self) -> None:
         """Write what is noted, let go of connections."""
         await self._last_use.aclose()
         if self._provider is not None:
             await self._provider.aclose()
+
+    def remembered(self, token: str) -> caller.Caller | None:
+        """Return whoever the token spoke for a moment ago, with what has to be proven now."""
+        token_hash = tokens.hash_of(token)
+        found = None if token_hash is None else self._known.get(token_hash)
+        if found is None or found.until < time.monotonic():
+            return None
+        return found.caller
 
     async def authenticate(self, token: str) -> caller.Caller | None:
         """Return whoever the token speaks for; None, and a line in the log, if for nobody.
@@ -48,23 +65,37 @@ class SignIn:
             found = await self._by_own(token)
         else:
             found = await self._by_provider(token)
-        if found is not None and self._is_beta_over:
-            return dataclasses.replace(found, is_in_beta=True)
-        return found
+        return None if found is None else self._at_its_time(found)
+
+    def _at_its_time(self, found: caller.Caller) -> caller.Caller:
+        return dataclasses.replace(found, is_in_beta=True) if self._is_beta_over else found
 
     async def _by_own(self, token: str) -> caller.Caller | None:
         token_hash = tokens.hash_of(token)
         found = None if token_hash is None else await self._own.get(token_hash)
-        if found is None:
+        if token_hash is None or found is None:
+            self._known.pop(token_hash or "", None)
             _logger.info("refused an API token: unknown, expired or revoked")
             return None
-        token_id = tokens.parsed_id(found.token_id)
+        token_id = tokens.parsed_id(found.caller.token_id)
         if token_id is not None:
             self._last_use.note(token_id)
-        return found
+        self._remember(token_hash, found)
+        return found.caller
 
-    async def _callers(self, hashes: Sequence[bytes]) -> list[caller.Caller | None]:
-        async def work(connection: connections.Connection) -> list[caller.Caller | None]:
+    def _remember(self, token_hash: str, found: tokens.Found) -> None:
+        before = self._known.pop(token_hash, None)
+        proof = caller.Proof(token_hash, found.told)
+        if before is not None and before.caller.proof == proof:
+            known = before.caller
+        else:
+            known = dataclasses.replace(self._at_its_time(found.caller), proof=proof)
+        self._known[token_hash] = _Known(known, time.monotonic() + _REMEMBERED)
+        if len(self._known) > _MOST:
+            del self._known[next(iter(self._known))]
+
+    async def _callers(self, hashes: Sequence[str]) -> list[tokens.Found | None]:
+        async def work(connection: connections.Connection) -> list[tokens.Found | None]:
             return await tokens.callers(connection=connection, hashes=hashes)
 
         return await self._connections.run(work)

@@ -8,8 +8,8 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, LiteralString, NamedTuple
 from uuid import UUID
 
 import psycopg
@@ -24,12 +24,13 @@ _ID = re.compile(r"tok_([0-9a-f]{32})")
 _Connection = psycopg.AsyncConnection[Any]
 
 # As `asking` says, it is planned once.
-_FIND = b"""
-    SELECT encode(asked.hash, 'hex'),
-        t.id, t.subject, t.name, to_json(t.roles), to_json(t.projects),
-        coalesce((SELECT 1 FROM read.people AS p
-            WHERE p.subject = t.subject AND p.in_beta LIMIT 1), 0)
-    FROM unnest((SELECT $1::bytea[])) AS asked (hash)
+_TOLD: LiteralString = """
+    SELECT encode(asked.hash, 'hex') AS hash, json_build_array(
+        t.id, t.subject, t.name, t.roles, t.projects,
+        coalesce((SELECT true FROM read.people AS p
+            WHERE p.subject = t.subject AND p.in_beta LIMIT 1), false)
+    )::text AS told
+    FROM unnest((SELECT {hashes}::bytea[])) AS asked (hash)
     CROSS JOIN LATERAL (SELECT id FROM access.tokens WHERE hash = asked.hash LIMIT 1) AS a
     CROSS JOIN LATERAL (SELECT * FROM read.api_tokens WHERE id = a.id LIMIT 1) AS t
     WHERE t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > now())
@@ -58,31 +59,51 @@ async def is_kept(*, connection: _Connection, token_id: UUID, token: str) -> boo
     return await cursor.fetchone() is not None
 
 
-def hash_of(token: str) -> bytes | None:
-    """Return the hash of a token; None if it cannot be one."""
+class Found(NamedTuple):
+    """Whoever a token speaks for, and how it told that."""
+
+    caller: caller.Caller
+    told: str
+
+
+def told(hashes: LiteralString) -> str:
+    """Return the query of `hash` and `told` for the tokens of a parameter, `given` as it is sent.
+
+    A token that is unknown, expired or revoked tells nothing.
+    """
+    return _TOLD.format(hashes=hashes)
+
+
+def given(hashes: Iterable[str]) -> str:
+    """Return hashes in hexadecimal digits as the parameter of a query."""
+    return asking.array([rf"\x{each}" for each in hashes])
+
+
+def hash_of(token: str) -> str | None:
+    """Return the hash of a token in hexadecimal digits; None if it cannot be one."""
     if not (token.startswith(PREFIX) and token.isascii() and len(token) <= _LONGEST):
         return None
-    return _hash(token)
+    return _hash(token).hex()
 
 
-async def callers(
-    *, connection: _Connection, hashes: Sequence[bytes]
-) -> list[caller.Caller | None]:
+async def callers(*, connection: _Connection, hashes: Sequence[str]) -> list[Found | None]:
     """Return whoever the tokens speak for; None for one that is unknown, expired or revoked."""
-    given = asking.array([rf"\x{each.hex()}" for each in hashes])
-    found = {row[0]: _caller(row[1:]) for row in await asking.ask(connection, _FIND, [given])}
-    return [found.get(each.hex()) for each in hashes]
+    found = {
+        token_hash: Found(_caller(told), told)
+        for token_hash, told in await asking.ask(connection, _FIND, [given(hashes)])
+    }
+    return [found.get(each) for each in hashes]
 
 
-def _caller(row: asking.Row) -> caller.Caller:
-    token_id, subject, name, roles, projects, is_in_beta = row
+def _caller(told: str) -> caller.Caller:
+    token_id, subject, name, roles, projects, is_in_beta = json.loads(told)
     return caller.Caller(
         subject=subject,
         name=name,
         token_id=shown_id(UUID(token_id)),
-        roles=frozenset([caller.Role[role] for role in json.loads(roles)]),
-        projects=frozenset([UUID(project) for project in json.loads(projects)]),
-        is_in_beta=is_in_beta == "1",
+        roles=frozenset([caller.Role[role] for role in roles]),
+        projects=frozenset([UUID(project) for project in projects]),
+        is_in_beta=is_in_beta,
     )
 
 
@@ -99,3 +120,6 @@ def parsed_id(text: str) -> UUID | None:
 
 def _hash(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
+
+
+_FIND = told("$1").encode()

@@ -7,6 +7,7 @@ Follows GraphQL over HTTP (POST and GET, both media types), GraphQL over Server-
 
 import dataclasses
 import json
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -69,6 +70,8 @@ class Parts:
     event_log: log.EventLog
     application: Any  # the use cases; only mutations look inside
     authenticate: context.Authenticate
+    remembered: Callable[[str], caller.Caller | None]
+    """Returns whoever a token spoke for a moment ago, if statements prove that it still does."""
     proofs: proofs.Proofs
     documents: trusted.Documents
     is_introspection_open: bool
@@ -157,14 +160,10 @@ class GraphQLApp(asgi.GraphQL[context.Context, None]):
         if wanted.has_events and not is_stream:
             is_stream = extensions.is_subscription(operation, allowed=self._allowed)
         if wanted.json is not None:
-            answer = await self._shortcut.answer(
-                operation,
-                who=who,
-                may_change=request.method == "POST",
-                receive=request.receive,
-            )
+            answer = await self._shortly(operation, who, request)
             if answer is not None:
                 return replies.reply(answer, wanted.json)
+        await self._require_proven(who)
         given: dict[str, Any] = {
             "variable_values": operation.variables,
             "context_value": who,
@@ -190,6 +189,27 @@ class GraphQLApp(asgi.GraphQL[context.Context, None]):
             raise negotiation.wrong_way(error.operation_type) from error
         return replies.reply(result, wanted.json or negotiation.MediaType.JSON)
 
+    async def _shortly(
+        self, operation: asked.Asked, who: context.Context, request: requests.Request
+    ) -> shortcut.Answer | None:
+        """Answer without the executor, if that is possible."""
+        may_change = request.method == "POST"
+        for _ in range(2):
+            try:
+                return await self._shortcut.answer(
+                    operation, who=who, may_change=may_change, receive=request.receive
+                )
+            except caller.UnprovenError:
+                await self._require_proven(who)
+        raise AssertionError("unreachable: nobody is remembered who has just signed in")
+
+    async def _require_proven(self, who: context.Context) -> None:
+        """Let a remembered caller sign in. Raises GraphQLError if the token is wrong by now."""
+        if who.caller is not None and who.caller.proof is not None and who.token is not None:
+            who.caller = await self._authenticated(who.token)
+            if who.caller is None:
+                raise extensions.unauthenticated()
+
     async def get_context(
         self,
         request: requests.Request | websockets.WebSocket,
@@ -200,7 +220,7 @@ class GraphQLApp(asgi.GraphQL[context.Context, None]):
         who = None
         token = _token(request.headers.get("authorization"))
         if token is not None and isinstance(request, requests.Request):
-            who = await self._authenticated(token)
+            who = self._parts.remembered(token) or await self._authenticated(token)
             if who is None:
                 raise extensions.unauthenticated()
         return context.Context(

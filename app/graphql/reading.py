@@ -13,7 +13,7 @@ import psycopg
 import psycopg_pool
 
 from app import gathering, personal_texts
-from app.access.caller import Caller
+from app.access import caller, tokens
 from app.application import permissions
 from app.eventlog import command, connections, epochs, log
 from app.graphql import past, plan_facts, rows, sharing
@@ -80,14 +80,14 @@ class Reader:
 
     def require_readable(self, *, target: plans.Target, bound: binding.Binding) -> None:
         """Raise FORBIDDEN if the target shows services to a caller without the Beta (R1)."""
-        caller = bound.caller
-        if caller is None or not lacks_beta(caller):
+        who = bound.caller
+        if who is None or not lacks_beta(who):
             return  # nobody is refused elsewhere
         if self._plans.plan(target=target, bound=bound).types.isdisjoint(access.IN_BETA):
             return
         _logger.warning(
             "refused %r (%s) the view of services: FEATURE_NOT_ENABLED",
-            *(caller.subject, caller.token_id),
+            *(who.subject, who.token_id),
         )
         raise graphql.GraphQLError(
             permissions.BETA_NEEDED,
@@ -115,7 +115,8 @@ class Reader:
     async def text(self, *, plan: plans.Plan, row: plans.Row, bound: binding.Binding) -> str:
         """Return what the plan selects with the parameters of `row`, as JSON; likewise.
 
-        It is for the caller to wait no longer than `seconds`.
+        It is for who calls it to wait no longer than `seconds`, and to let a remembered caller
+        sign in: raises UnprovenError where its token tells something else by now.
         """
         sealed = await self._sealed(plan=plan, row=row, bound=bound)
         return await self._opened(sealed, bound)
@@ -127,7 +128,10 @@ class Reader:
             row = (*row, await self._past.answer(each.request(bound)))
         if plan.runs is None:
             plan.runs = self._runs(plan)
-        text = await plan.runs.get(row)
+        proof = None if bound.caller is None else bound.caller.proof
+        text = await plan.runs.get((proof, row))
+        if text is None:
+            raise caller.UnprovenError
         if not plan.computations:
             return text
         tree = rows.parsed(text)
@@ -141,26 +145,40 @@ class Reader:
         seen = access.place_visible_to(bound.caller, personal_texts.PLACE)
         return await self._texts.opened(text, seen=personal_texts.Seen(*seen))
 
-    def _runs(self, plan: plans.Plan) -> gathering.Gathering[plans.Row, str]:
-        async def run(asked: Sequence[plans.Row]) -> list[str]:
+    def _runs(self, plan: plans.Plan) -> gathering.Gathering[plans.Asked, str | None]:
+        async def run(asked: Sequence[plans.Asked]) -> list[str | None]:
             return await self._run(plan, asked)
 
         return gathering.Gathering(run, common=(command.LogUnavailableError,))
 
-    async def _run(self, plan: plans.Plan, asked: Sequence[plans.Row]) -> list[str]:
+    async def _run(self, plan: plans.Plan, asked: Sequence[plans.Asked]) -> list[str | None]:
+        """Return the answers in order; None for who is not proven to be who it was."""
+        values = plan.arguments([row for _, row in asked])
+        statement = plan.statement or b""
+        hashes = {proof.token_hash for proof, _ in asked if proof is not None}
+        if hashes:
+            statement = plan.proving
+            values.append(tokens.given(hashes))
         try:
-            found = await self._connections.ask(plan.statement or b"", plan.arguments(asked))
+            found = await self._connections.ask(statement, values)
         except psycopg.DatabaseError as error:
             if error.sqlstate == epochs.DIVERGED:
                 raise epochs.LogDivergedError.of(error) from error
             raise
-        answers = {int(place): answer for place, answer in found}
-        return [answers[place] for place in range(1, len(asked) + 1)]
+        told = {row[2]: row[1] for row in found if row[0] == "0"}
+        answers = {row[0]: row[1] for row in found}
+        are_proven = [
+            proof is None or told.get(proof.token_hash) == proof.told for proof, _ in asked
+        ]
+        return [
+            answers[str(place)] if is_proven else None
+            for place, is_proven in enumerate(are_proven, start=1)
+        ]
 
 
-def lacks_beta(caller: Caller | None) -> bool:
+def lacks_beta(who: caller.Caller | None) -> bool:
     """Is the caller one to whom services are not shown (R1)?"""
-    return caller is not None and not caller.is_in_beta and permissions.needs_beta_to_read(caller)
+    return who is not None and not who.is_in_beta and permissions.needs_beta_to_read(who)
 
 
 class Places:

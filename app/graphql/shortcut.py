@@ -18,6 +18,7 @@ from starlette import types
 from strawberry.types.arguments import convert_arguments
 from strawberry.types.execution import PreExecutionError
 
+from app.access import caller
 from app.graphql import (
     asked,
     context,
@@ -57,11 +58,14 @@ class Shortcut:
     ) -> Answer | None:
         """Return the JSON text, or why nothing was executed; None to leave it to the executor.
 
-        Raises ClientLeftError when `receive` tells that nobody waits for what is read.
+        Raises ClientLeftError when `receive` tells that nobody waits for what is read, and
+        UnprovenError where a remembered caller has to sign in.
         """
         found = self._operations.find(sent.query, sent.operation_name)
         if found is None or who.caller is None or (found.is_mutation and not may_change):
             return None
+        if found.is_mutation and who.caller.proof is not None:
+            raise caller.UnprovenError
         bound = found.bound(sent.variables, who.caller)
         if bound is None:
             return None
@@ -76,7 +80,7 @@ class Shortcut:
                     return await self._change(found, bound, who)
             with patience.Patience(self._reader.seconds, receive=receive):
                 return await self._read(reads, found.target, bound, who)
-        except patience.ClientLeftError:
+        except (patience.ClientLeftError, caller.UnprovenError):
             raise
         except Exception as error:  # noqa: BLE001  `shown` logs what nobody anticipated
             shown = extensions.shown(extensions.located(error))
@@ -88,6 +92,8 @@ class Shortcut:
         row = plan.row(bound)
         if reading.lacks_beta(bound.caller) and not plan.types.isdisjoint(access.IN_BETA):
             raise graphql.GraphQLError("needs the Beta")
+        if not plan.is_whole and bound.caller is not None and bound.caller.proof is not None:
+            raise caller.UnprovenError  # some of it no statement reads
         return plan, row
 
     async def _read(

@@ -98,7 +98,8 @@ async def test_a_token_is_made_and_printed_alone(tmp_path: Path, empty_database:
         assert token_hash is not None
         [found] = await tokens.callers(connection=connection, hashes=[token_hash])
     assert found is not None
-    assert (found.subject, found.name, found.roles) == ("robot", "ci", frozenset())
+    who = found.caller
+    assert (who.subject, who.name, who.roles) == ("robot", "ci", frozenset())
 
 
 def test_tokens_are_listed_and_revoked(empty_database: str) -> None:

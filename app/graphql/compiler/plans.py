@@ -7,17 +7,21 @@ import collections
 import dataclasses
 import functools
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any
+from typing import Any, LiteralString
 
 import graphql
 import msgspec
 from psycopg import sql
 
 from app import gathering
+from app.access import caller, tokens
 from app.graphql.compiler import binding, compiling, documents, texts
 
 Row = tuple[str | None, ...]
 """The parameters of one execution."""
+
+Asked = tuple[caller.Proof | None, Row]
+"""One execution, and what has to be proven of whom it is for."""
 
 
 @dataclasses.dataclass(eq=False)
@@ -32,7 +36,7 @@ class Plan:
     """The object types that it shows something of."""
     is_whole: bool
     """Is everything that is selected read, and nothing to be put beside it?"""
-    runs: gathering.Gathering[Row, str] | None = None
+    runs: gathering.Gathering[Asked, str | None] | None = None
     """Where those meet who run it at the same time, once somebody has."""
 
     def row(self, bound: binding.Binding) -> Row:
@@ -48,6 +52,18 @@ class Plan:
             return []
         given = [dict(zip(self.names, row, strict=True)) for row in rows]
         return [msgspec.json.encode(given).decode()]
+
+    @functools.cached_property
+    def proving(self) -> bytes:
+        """The statement, with what the tokens of its last parameter tell: place 0, and their hash.
+
+        All of it is of one moment: who is not allowed any more gets nothing that came after.
+        """
+        hashes: LiteralString = "$2" if self.names else "$1"
+        told = tokens.told(hashes).encode()
+        return b"SELECT *, NULL FROM (%b) AS read UNION ALL SELECT 0, told, hash FROM (%b) AS t" % (
+            self.statement or b"", told,
+        )  # fmt: skip
 
     @functools.cached_property
     def names(self) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ async def authenticate(pool: Pool, token: str) -> caller.Caller | None:
         if token_hash is None:
             return None
         [found] = await tokens.callers(connection=connection, hashes=[token_hash])
-        return found
+        return None if found is None else found.caller
 
 
 async def made(use_cases: Tokens, wanted: Wanted, request: Request) -> tuple[uuid.UUID, str]:
