@@ -78,6 +78,7 @@ def create(parts: bootstrap.Parts) -> Starlette:
                     streams=api.streams,
                 ),
                 verifier_key=parts.audit.verifier_key,
+                place=parts.event_log.place,
             ).routes(),
             *callbacks.routes(parts.application.receivers),
             Route("/healthz", _alive),

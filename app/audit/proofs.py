@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app.audit import sealer, tree
-from app.eventlog import connections
+from app.eventlog import connections, epochs
 
 _NEWEST = "SELECT size, note, signed_at FROM audit.checkpoints ORDER BY size DESC LIMIT 1"
 _COVERING = """
@@ -48,7 +48,10 @@ class Consistency:
 
 
 class Proofs:
-    """Answers from the database; computes no hash of more than a few nodes."""
+    """Answers from the database; computes no hash of more than a few nodes.
+
+    A place that a restore of the log has lost is refused with LogDivergedError.
+    """
 
     def __init__(self, *, pool: connections.Connections) -> None:
         self._pool = pool
@@ -57,6 +60,7 @@ class Proofs:
         """Return the checkpoint of a size, the newest one without. Raises NotCoveredError."""
 
         async def work(connection: connections.Connection) -> Checkpoint:
+            await _require_known(connection, size)
             return await _checkpoint(connection, size)
 
         return await self._pool.run(work)
@@ -68,11 +72,14 @@ class Proofs:
         """
 
         async def work(connection: connections.Connection) -> Inclusion:
+            await _require_known(connection, size)
             checkpoint = await _checkpoint(connection, size)
             if not 0 < position <= checkpoint.size:
                 raise NotCoveredError(
                     f"The log of size {checkpoint.size} does not hold position {position}."
                 )
+            if isinstance(position, epochs.Place):
+                await epochs.common_position(connection, position)
             spans = tree.inclusion(leaf=position - 1, size=checkpoint.size)
             own = (position - 1, position)
             leaf, *hashes = await _hashes(connection, [own, *spans])
@@ -84,6 +91,8 @@ class Proofs:
         """Prove that one checkpoint continues an earlier one. Raises NotCoveredError."""
 
         async def work(connection: connections.Connection) -> Consistency:
+            await _require_known(connection, earlier)
+            await _require_known(connection, size)
             checkpoint = await _checkpoint(connection, size)
             before = await _checkpoint(connection, earlier)
             if before.size > checkpoint.size:
@@ -92,6 +101,16 @@ class Proofs:
             return Consistency(before, tuple(await _hashes(connection, spans)), checkpoint)
 
         return await self._pool.run(work)
+
+
+async def _require_known(connection: connections.Connection, size: int | None) -> None:
+    """Refuse a size that tells a lost epoch.
+
+    Digits alone are taken as they are: signed notes tell sizes so, and a proof that does not fit
+    the root of a note shows that its log was lost.
+    """
+    if isinstance(size, epochs.Place) and "." in size.text:
+        await epochs.common_position(connection, size)
 
 
 async def _checkpoint(connection: connections.Connection, size: int | None) -> Checkpoint:

@@ -33,6 +33,8 @@ class Outside:
     proofs: proofs.Proofs
     stream: streaming.Stream
     verifier_key: str
+    place: Callable[[int], str]
+    """Returns the text of a position that the log holds."""
 
     def routes(self) -> Sequence[Route]:
         """Return the routes."""
@@ -89,7 +91,7 @@ class Outside:
         if position is None:
             raise asked.BadRequestError("position is missing: which event?")
         proof = await self.proofs.inclusion(position=position, size=size)
-        return JSONResponse(_inclusion_json(proof))
+        return JSONResponse(_inclusion_json(proof, place=self.place(proof.position)))
 
     async def _consistency(self, request: Request, _who: caller.Caller) -> Response:
         earlier, size = _number(request, "from"), _number(request, "to")
@@ -106,10 +108,10 @@ def refusal(status: int, code: str, message: str, **more: str) -> Response:
     return JSONResponse({"errors": [error]}, status_code=status, headers=headers)
 
 
-def _inclusion_json(proof: proofs.Inclusion) -> dict[str, Any]:
+def _inclusion_json(proof: proofs.Inclusion, *, place: str) -> dict[str, Any]:
     """Return the proof as clients get it; hashes are base64, as in the checkpoint."""
     return {
-        "position": str(proof.position),
+        "position": place,
         "leaf": _text(proof.leaf),
         "hashes": [_text(each) for each in proof.hashes],
         "size": str(proof.checkpoint.size),

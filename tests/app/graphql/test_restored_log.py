@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import uuid
 
+import httpx
 import pytest
 
 from app.application import request
@@ -103,6 +104,36 @@ async def test_proofs_of_a_lost_epoch_are_refused(api: Api, shop: Shop) -> None:
     assert await api.codes(inclusion, at=number) == ["LOG_DIVERGED"]
     for query in (inclusion, consistency):
         assert await api.codes(query, at=f"{int(epoch) - 1}.{common}") == ["LOG_DIVERGED"]
+
+
+async def test_auditors_outside_are_refused_them_too(
+    api: Api, client: httpx.AsyncClient, shop: Shop
+) -> None:
+    common = await restore(api)
+    await rename(api, shop.database, "NEW")
+    own = api.parts.event_log.place(int(common) + 1)
+    epoch, _, number = own.partition(".")
+    lost = f"{int(epoch) - 1}.{common}"
+    size = await test_access.sealed(api)
+
+    proven = await client.get("/audit/proofs/inclusion", params={"position": own})
+    from_a_note = await client.get("/audit/proofs/consistency", params={"from": str(size)})
+    refused = [
+        await client.get(f"/audit/{path}", params=asked)
+        for path, asked in (
+            ("proofs/inclusion", {"position": number}),
+            ("proofs/inclusion", {"position": lost}),
+            ("proofs/inclusion", {"position": own, "size": lost}),
+            ("proofs/consistency", {"from": lost}),
+            ("checkpoint", {"size": lost}),
+        )
+    ]
+
+    assert (proven.status_code, proven.json()["position"]) == (200, own)
+    assert from_a_note.status_code == 200
+    for answer in refused:
+        [error] = answer.json()["errors"]
+        assert (answer.status_code, error["extensions"]["code"]) == (409, "LOG_DIVERGED")
 
 
 async def test_answers_tell_positions_of_the_new_epoch(api: Api, shop: Shop) -> None:
