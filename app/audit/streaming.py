@@ -67,7 +67,7 @@ class Stream:
         headers = {"Vary": "Accept, Accept-Encoding", "X-Accel-Buffering": "no"}
         if wanted.follows:
             chunks = self._feed.follow(export, after=after, until=wanted.until)
-            chunks = self._followed(chunks, token, is_sse=is_sse)
+            chunks = self._followed(chunks, who, token, is_sse=is_sse)
         else:
             headers["Servicebook-Position"] = self._feed.place(max(after, until))
             chunks = self._feed.read(export, after=after, until=until)
@@ -90,12 +90,17 @@ class Stream:
         )
 
     async def _followed(
-        self, chunks: AsyncGenerator[exporting.Chunk, None], token: str, *, is_sse: bool
+        self,
+        chunks: AsyncGenerator[exporting.Chunk, None],
+        who: caller.Caller,
+        token: str,
+        *,
+        is_sse: bool,
     ) -> AsyncGenerator[exporting.Chunk, None]:
         """Put the news that there is none into words; end as all streams of this process do."""
         # Whoever comes again after a restore is told LOG_DIVERGED.
         diverged = contextlib.suppress(epochs.LogDivergedError)
-        with diverged, self._streams.open(token=token) as stream:
+        with diverged, self._streams.open(token=token, chosen_for=who) as stream:
             news = open_streams.until_ended(chunks, stream=stream, seconds=_SILENCE)
             async with contextlib.aclosing(cast("_Chunks", news)):
                 async for chunk in news:

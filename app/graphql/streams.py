@@ -26,7 +26,7 @@ class End(enum.Enum):
     STOPPING = "stopping"
     """This process stops; another one, or the next, goes on."""
     EXPIRED = "expired"
-    """The token is valid no more."""
+    """The token is valid no more, or not for what is streamed."""
     GONE = "gone"
     """The client is not there any more."""
 
@@ -39,6 +39,8 @@ class Stream:
     ended: asyncio.Future[End]
     who: context.Context | None = None
     """Learns what the token's caller may now."""
+    chosen_for: caller.Caller | None = None
+    """Whoever may see what is streamed; for another it is another stream."""
 
     def end(self, why: End) -> None:
         """End it, unless it ends already."""
@@ -67,9 +69,16 @@ class Streams:
         return len(self._open)
 
     @contextlib.contextmanager
-    def open(self, *, token: str | None, who: context.Context | None = None) -> Iterator[Stream]:
+    def open(
+        self,
+        *,
+        token: str | None,
+        who: context.Context | None = None,
+        chosen_for: caller.Caller | None = None,
+    ) -> Iterator[Stream]:
         """Hold a stream of whoever sent the token."""
-        stream = Stream(token=token, ended=asyncio.get_running_loop().create_future(), who=who)
+        ended: asyncio.Future[End] = asyncio.get_running_loop().create_future()
+        stream = Stream(token=token, ended=ended, who=who, chosen_for=chosen_for)
         if self._is_stopping:
             stream.end(End.STOPPING)
         self._open.add(stream)
@@ -106,9 +115,11 @@ class Streams:
     def _look(self, token: str, found: caller.Caller | None) -> None:
         """End the streams of a token that is over; let the others know whose it is now."""
         for stream in self._open:
-            if stream.token == token and found is None:
+            if stream.token != token:
+                continue
+            if found is None or stream.chosen_for not in (None, found):
                 stream.end(End.EXPIRED)
-            elif stream.token == token and stream.who is not None:
+            elif stream.who is not None:
                 stream.who.caller = found
         if found is not None:
             self._renewed(found)

@@ -3,6 +3,7 @@
 import contextlib
 import gzip
 import json
+import time
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -202,7 +203,7 @@ def test_wrong_parameters_and_wrong_tokens_are_refused(api: client.Api, http: ht
     assert "colour" in wrong.json()["errors"][0]["message"]
 
 
-def test_followers_see_their_projects_until_their_token_or_the_server_ends(
+def test_followers_see_their_projects_until_their_right_or_the_server_ends(
     launch: conftest.Launch,
 ) -> None:
     api = launch(token_check_interval="0.2")
@@ -217,6 +218,13 @@ def test_followers_see_their_projects_until_their_token_or_the_server_ends(
         with pytest.raises(httpx.HTTPStatusError) as refused, following(api, made["secret"]):
             pass
         assert refused.value.response.status_code == 403
+        robot.do("joinBeta")
+        with following(api, made["secret"]) as events:
+            assert next(events)["type"] == "ProjectCreated"
+            robot.do("leaveBeta")
+            ended_by = time.monotonic() + PATIENCE
+            for _ in events:  # news of silence at least
+                assert time.monotonic() < ended_by, "still told"
         robot.do("joinBeta")
         with following(api, made["secret"]) as events:
             first = next(events)
