@@ -80,7 +80,7 @@ def sql(template: LiteralString, *, description: str) -> Field:
 def node_id(mark: LiteralString) -> Field:
     """Return the field of the id."""
     return field(
-        sources.Expression(f"'{mark}_' || replace({{here}}.id::text, '-', '')"),
+        sources.Expression(f"'{mark}_' || encode(uuid_send({{here}}.id), 'hex')"),
         description="The id: opaque, and the same for ever.",
     )
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import graphql
 from graphql.execution import values
-from graphql.utilities.coerce_input_value import coerce_input_literal
+from graphql.utilities.coerce_input_value import coerce_default_value, coerce_input_literal
 
 Fill = Callable[[Mapping[str, Any]], Any]
 """Makes a value of the variables. Raises KeyError if it is not as simple as that after all."""
@@ -23,8 +23,7 @@ def filling(definition: graphql.GraphQLField, node: graphql.FieldNode) -> Fill |
     """Return what makes the arguments of a field; None if graphql-core has to."""
     given = {argument.name.value: argument.value for argument in node.arguments or ()}
     if not any(map(holds_variable, given.values())):
-        constant = values.get_argument_values(definition, node, _NONE)
-        return lambda _: constant
+        return _constant(values.get_argument_values(definition, node, _NONE))
     return _object(definition.args, given)
 
 
@@ -55,6 +54,8 @@ def _object(fields: Mapping[str, _Field], given: Mapping[str, graphql.ValueNode]
             if part is None:
                 return None
             parts.append((field.out_name or name, part))
+        elif has_default:
+            parts.append((field.out_name or name, _constant(coerce_default_value(field))))
         elif not is_optional:
             return None
 
@@ -72,8 +73,7 @@ def _value(type_: graphql.GraphQLInputType, node: graphql.ValueNode) -> Fill | N
     if isinstance(node, graphql.VariableNode):
         return _variable(node.name.value)
     if not holds_variable(node):
-        constant = coerce_input_literal(node, type_)
-        return lambda _: constant
+        return _constant(coerce_input_literal(node, type_))
     named = graphql.get_nullable_type(type_)
     if not isinstance(node, graphql.ObjectValueNode) or not isinstance(
         named, graphql.GraphQLInputObjectType
@@ -91,6 +91,10 @@ def _one_of(type_: graphql.GraphQLInputObjectType, node: graphql.ObjectValueNode
     part = _value(graphql.GraphQLNonNull(field.type), given.value)
     name = field.out_name or given.name.value
     return None if part is None else lambda variables: type_.out_type({name: part(variables)})
+
+
+def _constant(value: object) -> Fill:
+    return lambda _: value
 
 
 def _variable(name: str) -> Fill:

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import graphql
 from psycopg import sql
@@ -18,6 +18,8 @@ GIVEN = sql.Identifier("given")
 
 _PAIRS = 50  # a function takes 100 arguments
 _LARGEST = 5000  # fields
+
+_Answer = TypeVar("_Answer", bound=Hashable)
 
 Build = Callable[[Any, Sequence[Any]], Any]
 """Makes the selected tree out of a document and the trees of the rows that it refers to."""
@@ -77,8 +79,11 @@ class Compiler:
         self._selector = selection.Selector(schema=schema, fragments=fragments, ask=self.ask)
 
     def ask(
-        self, question: binding.Question, *, about: graphql.SelectionNode | None = None
-    ) -> Hashable:
+        self,
+        question: Callable[[binding.Binding], _Answer],
+        *,
+        about: graphql.SelectionNode | None = None,
+    ) -> _Answer:
         """Return the answer, on which the statement then depends.
 
         It does not if the question is `about` the arguments of a node that are always the same.

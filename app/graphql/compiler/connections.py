@@ -64,9 +64,8 @@ class _Paging:
         )
         compiler.types.add(self.node_type.name)  # a list tells of its rows, if only their number
         largest = self.largest = limits.of(compiler.schema).page
-        self.page = cast(
-            "pages.Page",
-            compiler.ask(lambda bound: pages.asked(field, bound, largest), about=field.nodes[0]),
+        self.page = compiler.ask(
+            lambda bound: pages.asked(field, bound, largest), about=field.nodes[0]
         )
         self.order = self._order()
         self.filters = filtering.asked(connection.filters, field=field, compiler=compiler)
@@ -259,8 +258,8 @@ class _Paging:
         is_greater = (edge == "after") != self.order.is_descending
         inside, outside = (">", "<=") if is_greater else ("<", ">=")
         values = [
-            self.order.value(self._place(edge, index), type_)
-            for index, (_, type_) in enumerate(self.order.keys)
+            self.order.value(parameter, type_)
+            for parameter, (_, type_) in zip(self._place(edge), self.order.keys, strict=True)
         ]
         return sql.SQL("({}) {} ({})").format(
             sql.SQL(", ").join(self.order.columns(there)),
@@ -268,11 +267,14 @@ class _Paging:
             sql.SQL(", ").join(values),
         )
 
-    def _place(self, edge: str, index: int) -> sql.Composable:
+    def _place(self, edge: str) -> list[sql.Composable]:
+        """Return the values that a cursor holds."""
         field, order = self.field, self.order
-        return self.compiler.parameter(
-            lambda bound: order.place(field.arguments(bound)[edge])[index]
-        )
+
+        def value(index: int) -> binding.Value:
+            return lambda bound: order.place(field.arguments(bound)[edge])[index]
+
+        return [self.compiler.parameter(value(index)) for index in range(len(order.keys))]
 
     def _order(self) -> cursors.Order:
         field, orders = self.field, self.connection.orders

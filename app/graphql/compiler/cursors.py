@@ -7,6 +7,7 @@ in a list of another order.
 import base64
 import binascii
 import dataclasses
+import functools
 import json
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +22,7 @@ from app.graphql.compiler import binding, positions
 _LARGEST_POSITION = 2**63 - 1
 _LARGEST_NUMBER = 2**31 - 1
 _LONGEST = 1000
+_REMEMBERED = 256  # cursors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,24 +56,26 @@ class Order:
     def place(self, cursor: str) -> tuple[object, ...]:
         """Return the values that a cursor holds; an error for the client if it is none."""
         try:
-            return self._place(cursor)
+            return _held(self, cursor)
         except (ValueError, TypeError, AttributeError, RecursionError, binascii.Error) as error:
             raise binding.bad_input("The cursor is not one of this list.") from error
 
-    def _place(self, cursor: str) -> tuple[object, ...]:
-        if len(cursor) > _LONGEST:
-            raise ValueError("longer than any cursor")
-        if self.is_plain:
-            return (epochs.Place.parsed(cursor).text,)
-        padded = cursor + "=" * (-len(cursor) % 4)
-        found = json.loads(base64.b64decode(padded.encode(), altchars=b"-_", validate=True))
-        if not isinstance(found, list) or len(found) != len(self.keys) + 1:
-            raise ValueError("another shape")
-        if found[0] != self.name:
-            raise ValueError("another order")
-        return tuple(
-            _PARSERS[type_](value) for (_, type_), value in zip(self.keys, found[1:], strict=True)
-        )
+
+@functools.lru_cache(maxsize=_REMEMBERED)  # the value of each key is asked for
+def _held(order: Order, cursor: str) -> tuple[object, ...]:
+    if len(cursor) > _LONGEST:
+        raise ValueError("longer than any cursor")
+    if order.is_plain:
+        return (epochs.Place.parsed(cursor).text,)
+    padded = cursor + "=" * (-len(cursor) % 4)
+    found = json.loads(base64.b64decode(padded.encode(), altchars=b"-_", validate=True))
+    if not isinstance(found, list) or len(found) != len(order.keys) + 1:
+        raise ValueError("another shape")
+    if found[0] != order.name:
+        raise ValueError("another order")
+    return tuple(
+        _PARSERS[type_](value) for (_, type_), value in zip(order.keys, found[1:], strict=True)
+    )
 
 
 def _whole_number(value: object) -> int:

@@ -52,20 +52,25 @@ def asked(
     filters: Mapping[str, Filter], *, field: selection.Field, compiler: Compiler
 ) -> list[tuple[Filter, sql.Composable]]:
     """Return the filters that the client set, with the placeholders of their values."""
+    are_set = compiler.ask(_set_of(field, filters), about=field.nodes[0])
     return [
         (filter_, compiler.parameter(_filter_value(field, name, filter_)))
         for name, filter_ in filters.items()
-        if compiler.ask(_is_set(field, name), about=field.nodes[0]) is True
+        if name in are_set
     ]
 
 
-def _is_set(field: selection.Field, name: str) -> binding.Question:
-    return lambda bound: _filter(field, bound, name) is not None
+def _set_of(field: selection.Field, filters: Mapping[str, Filter]) -> Callable[..., frozenset[str]]:
+    def names(bound: binding.Binding) -> frozenset[str]:
+        given = _given(field, bound)
+        return frozenset([name for name in filters if given.get(name) is not None] if given else ())
+
+    return names
 
 
-def _filter(field: selection.Field, bound: binding.Binding, name: str) -> Any:  # noqa: ANN401  a client's value of any type
-    return (field.arguments(bound).get("filter") or {}).get(name)
+def _given(field: selection.Field, bound: binding.Binding) -> Mapping[str, Any]:
+    return field.arguments(bound).get("filter") or {}
 
 
 def _filter_value(field: selection.Field, name: str, filter_: Filter) -> binding.Value:
-    return lambda bound: filter_.value(_filter(field, bound, name))
+    return lambda bound: filter_.value(_given(field, bound)[name])

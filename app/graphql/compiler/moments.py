@@ -105,9 +105,7 @@ class Differing:
             read = self.parse(field.arguments(bound)["id"])
             return read if read is not None and read[0] in self.type_names else (None, None)
 
-        type_name = cast(
-            "str | None", compiler.ask(lambda bound: found(bound)[0], about=field.nodes[0])
-        )
+        type_name = compiler.ask(lambda bound: found(bound)[0], about=field.nodes[0])
         type_ = compiler.object_type(field.type.name)
         there, subject = compiler.alias(), compiler.alias()
         tree = compiler.object(type_=type_, field=field, row=there)

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from psycopg import sql
@@ -29,10 +29,7 @@ class Node:
         def found(bound: binding.Binding) -> tuple[str, UUID] | None:
             return self.parse(field.arguments(bound)["id"])
 
-        type_name = cast(
-            "str | None",
-            compiler.ask(lambda bound: (found(bound) or (None,))[0], about=field.nodes[0]),
-        )
+        type_name = compiler.ask(lambda bound: (found(bound) or (None,))[0], about=field.nodes[0])
         if type_name is None:
             return sql.SQL("NULL::json")
         id_ = compiler.parameter(lambda bound: (found(bound) or (None, None))[1])
@@ -115,7 +112,7 @@ class ChangedNode:
             given: Any = bound.given.get(name)
             return given or (None, None)
 
-        type_name = cast("str | None", compiler.ask(lambda bound: found(bound)[0]))
+        type_name = compiler.ask(lambda bound: found(bound)[0])
         if type_name is None:
             return sql.SQL("NULL::json")
         id_ = sql.SQL("{}::uuid").format(compiler.parameter(lambda bound: found(bound)[1]))

@@ -1,6 +1,6 @@
 """Which page of a list is asked for."""
 
-import dataclasses
+from typing import NamedTuple
 
 from app.graphql import limits
 from app.graphql.compiler import binding, selection
@@ -8,8 +8,7 @@ from app.graphql.compiler import binding, selection
 DEFAULT_PAGE = 50
 
 
-@dataclasses.dataclass(frozen=True)
-class Page:
+class Page(NamedTuple):
     """The shape of a page."""
 
     is_backward: bool
