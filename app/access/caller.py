@@ -40,6 +40,14 @@ class UnprovenError(Exception):
     """A remembered caller has to sign in: its token tells something else, or was not asked."""
 
 
+@dataclasses.dataclass(eq=False)
+class Doubt:
+    """Is a remembered caller still who it was? Of one request: the first statement settles it."""
+
+    proof: Proof
+    is_settled: bool = False
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Caller:
     """Whoever a token speaks for.
@@ -56,8 +64,25 @@ class Caller:
     projects: frozenset[UUID] = frozenset()
     is_in_beta: bool = False
     """Had the subject signed up for Beta features when it signed in?"""
-    proof: Proof | None = dataclasses.field(default=None, compare=False, repr=False)
-    """What is still to be proven of a remembered caller, by the statement that reads for it."""
+    doubt: Doubt | None = dataclasses.field(default=None, compare=False, repr=False)
+    """Of a remembered caller, for which nothing is done or shown until it is settled."""
+
+    @property
+    def proof(self) -> Proof | None:
+        """What is still to be proven, by the statement that reads for the caller or admits it."""
+        return None if self.doubt is None or self.doubt.is_settled else self.doubt.proof
+
+    def settle(self, told: str | None) -> None:
+        """Take in what the token tells now. Raises UnprovenError if that is something else."""
+        if self.doubt is not None and not self.doubt.is_settled:
+            if told != self.doubt.proof.told:
+                raise UnprovenError
+            self.doubt.is_settled = True
+
+    def require_proven(self) -> None:
+        """Raise UnprovenError if that is still to be proven."""
+        if self.proof is not None:
+            raise UnprovenError
 
     @property
     def granted_role(self) -> Role | None:

@@ -22,6 +22,7 @@ _IS_IN_BETA = b"SELECT EXISTS (SELECT 1 FROM read.people WHERE subject = $1 AND 
 
 class _Known(NamedTuple):
     caller: caller.Caller
+    proof: caller.Proof
     until: float
 
 
@@ -54,7 +55,7 @@ class SignIn:
         found = None if token_hash is None else self._known.get(token_hash)
         if found is None or found.until < time.monotonic():
             return None
-        return found.caller
+        return dataclasses.replace(found.caller, doubt=caller.Doubt(found.proof))
 
     async def authenticate(self, token: str) -> caller.Caller | None:
         """Return whoever the token speaks for; None, and a line in the log, if for nobody.
@@ -84,13 +85,12 @@ class SignIn:
         return found.caller
 
     def _remember(self, token_hash: str, found: tokens.Found) -> None:
-        before = self._known.pop(token_hash, None)
-        proof = caller.Proof(token_hash, found.told)
-        if before is not None and before.caller.proof == proof:
-            known = before.caller
-        else:
-            known = dataclasses.replace(self._at_its_time(found.caller), proof=proof)
-        self._known[token_hash] = _Known(known, time.monotonic() + _REMEMBERED)
+        self._known.pop(token_hash, None)
+        self._known[token_hash] = _Known(
+            self._at_its_time(found.caller),
+            caller.Proof(token_hash, found.told),
+            time.monotonic() + _REMEMBERED,
+        )
         if len(self._known) > _MOST:
             del self._known[next(iter(self._known))]
 

@@ -223,7 +223,11 @@ async def commit(
     A repeated idempotency key returns the first position and decides nothing. Somebody who was
     faster makes us decide again on what is true then, for some seconds at most: a project that
     many people add to at once must not refuse them for that.
+
+    Raises UnprovenError for a remembered caller that no admission has proven.
     """
+    if request.caller is not None:
+        request.caller.require_proven()
     first = await _first_time(event_log, request)
     if first is not None:
         return first

@@ -64,8 +64,6 @@ class Shortcut:
         found = self._operations.find(sent.query, sent.operation_name)
         if found is None or who.caller is None or (found.is_mutation and not may_change):
             return None
-        if found.is_mutation and who.caller.proof is not None:
-            raise caller.UnprovenError
         bound = found.bound(sent.variables, who.caller)
         if bound is None:
             return None
@@ -92,8 +90,8 @@ class Shortcut:
         row = plan.row(bound)
         if reading.lacks_beta(bound.caller) and not plan.types.isdisjoint(access.IN_BETA):
             raise graphql.GraphQLError("needs the Beta")
-        if not plan.is_whole and bound.caller is not None and bound.caller.proof is not None:
-            raise caller.UnprovenError  # some of it no statement reads
+        if not plan.is_whole and bound.caller is not None:
+            bound.caller.require_proven()  # some of it no statement reads
         return plan, row
 
     async def _read(
@@ -137,12 +135,19 @@ class Shortcut:
     async def _change(
         self, found: prepared.Prepared, bound: binding.Binding, who: context.Context
     ) -> bytes:
-        """Carry out one mutation after the other."""
+        """Carry out one mutation after the other.
+
+        Raises UnprovenError for a remembered caller whom none of them has proven: nothing was done
+        then, and who is nobody is not told why not.
+        """
 
         async def carried_out(field: selection.Field) -> object:
             return await self._carried_out(field, found, bound, who)
 
-        return await self._each(self._fields(found.target, bound), carried_out)
+        answer = await self._each(self._fields(found.target, bound), carried_out)
+        if bound.caller is not None:
+            bound.caller.require_proven()
+        return answer
 
     async def _each(
         self,
@@ -155,6 +160,8 @@ class Shortcut:
         for field in fields:
             try:
                 data[field.key] = await value(field)
+            except caller.UnprovenError:
+                raise
             except Exception as error:  # noqa: BLE001  `shown` logs what nobody anticipated
                 data[field.key] = None
                 broken.append(graphql.located_error(error, list(field.nodes), [field.key]))

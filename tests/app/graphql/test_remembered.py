@@ -1,4 +1,4 @@
-"""A caller that is remembered gets nothing that its token does not allow at this moment."""
+"""A caller that is remembered gets nothing, and does nothing, that its token does not allow now."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -9,7 +9,7 @@ import pytest
 
 from app import asgi
 from app.access import caller
-from app.application import request, tokens
+from app.application import request, tokens, unit_of_work
 from app.eventlog import asking
 from tests.app.graphql.asking import Api, Shop
 from tests.app.graphql.test_http import JSON, codes, post
@@ -19,6 +19,14 @@ pytestmark = pytest.mark.anyio
 NAME = "query ($id: ID!) { project(id: $id) { name } }"
 BESIDE = "query ($id: ID!) { viewer { subject } project(id: $id) { name } }"
 ADD = 'mutation ($id: ID!) { createEnvironment(input: {project: $id, name: "x"}) { __typename } }'
+CREATE = 'mutation { createProject(input: {name: "x"}) { __typename } }'
+NO_SERVICE = 'mutation { attachService(input: {id: "none"}) { ... on Refusal { message } } }'
+TYPENAME = "mutation { __typename }"
+SEVERAL = """mutation ($id: ID!) {
+    a: attachService(input: {id: "none"}) { __typename } b: __typename
+    c: createEnvironment(input: {project: $id, name: "x"}) { __typename } }"""
+PROTECT = """mutation ($id: ID!) { setDeletionProtection(input: {id: $id, protected: true}) {
+    __typename } }"""
 
 
 @pytest.fixture
@@ -62,7 +70,18 @@ async def test_who_is_remembered_is_read_for_and_proven_at_once(
     assert "read" in statement
 
 
-@pytest.mark.parametrize("text", [NAME, BESIDE, ADD])
+async def test_who_is_remembered_is_admitted_and_proven_at_once(
+    known: httpx.AsyncClient, shop: Shop, sent: list[str]
+) -> None:
+    sent.clear()
+    answer = await post(known, PROTECT, variables={"id": shop.id("database")})
+
+    assert "data" in answer.json()
+    assert [text for text in sent if "access.tokens" in text] == sent[:1]
+    assert "read.service_instances" in sent[0]
+
+
+@pytest.mark.parametrize("text", [NAME, BESIDE, ADD, CREATE, NO_SERVICE, TYPENAME, SEVERAL])
 @pytest.mark.parametrize(
     "ending", ["revoked_at = now()", "expires_at = now()", "expires_at = now() - interval '1 day'"]
 )
@@ -76,6 +95,56 @@ async def test_a_token_that_has_ended_opens_nothing(
 
     assert (answer.status_code, codes(answer)) == (401, ["UNAUTHENTICATED"])
     assert "shop" not in answer.text
+    assert await api.parts.event_log.head() == before
+
+
+@pytest.mark.usefixtures("known")
+async def test_nothing_is_recorded_for_who_was_not_proven(api: Api, token: str) -> None:
+    """Whatever a use case forgets."""
+    who = api.parts.sign_in.remembered(token)
+    assert who is not None
+    before = await api.parts.event_log.head()
+
+    async def decide(_: unit_of_work.UnitOfWork) -> None:
+        raise AssertionError("nobody decides for them")
+
+    with pytest.raises(caller.UnprovenError):
+        await unit_of_work.commit(
+            event_log=api.parts.event_log,
+            request=request.Request(actor="ada", name="any", caller=who),
+            decide=decide,
+        )
+    assert await api.parts.event_log.head() == before
+
+
+async def test_who_was_proven_need_not_be_again(
+    api: Api, known: httpx.AsyncClient, token: str
+) -> None:
+    """It ends its own token, and still is told of it, once."""
+    who = await api.parts.sign_in.authenticate(token)
+    assert who is not None
+    text = """mutation ($id: ID!) { a: revokeToken(input: {id: $id}) {
+        ... on RevokeTokenSuccess { token { subject } } } b: __typename }"""
+    before = await api.parts.event_log.head()
+    answer = await post(known, text, variables={"id": who.token_id})
+
+    assert answer.json() == {"data": {"a": {"token": {"subject": "ada"}}, "b": "Mutation"}}
+    assert await api.parts.event_log.head() == before + 1
+    assert (await post(known, TYPENAME)).status_code == 401
+
+
+async def test_a_member_of_a_moment_ago_changes_nothing(
+    api: Api, known: httpx.AsyncClient, shop: Shop
+) -> None:
+    await api.execute("UPDATE read.api_tokens SET roles = '{}' WHERE subject = 'ada'")
+    variables = {"id": shop.id("project")}
+    as_member = await post(known, ADD, variables=variables)
+    await api.execute("DELETE FROM read.members")
+    before = await api.parts.event_log.head()
+    as_nobody = await post(known, ADD, variables=variables)
+
+    assert as_member.json()["data"]["createEnvironment"]["__typename"] == "CreateEnvironmentSuccess"
+    assert as_nobody.json()["data"]["createEnvironment"]["__typename"] == "NotFoundRefusal"
     assert await api.parts.event_log.head() == before
 
 
@@ -109,8 +178,9 @@ async def test_the_beta_counts_as_it_is_now(api: Api, token: str, shop: Shop) ->
     assert told == [[False, False], [True, True], [False, False]]
 
 
+@pytest.mark.parametrize(("text", "place"), [(NAME, "project"), (PROTECT, "database")])
 async def test_those_who_ask_together_are_proven_each_for_itself(
-    api: Api, token: str, shop: Shop
+    api: Api, token: str, shop: Shop, text: str, place: str
 ) -> None:
     """One of two loses its token while both are remembered, and both ask the same at once."""
     _, other, _ = await api.parts.application.tokens.create(
@@ -120,17 +190,17 @@ async def test_those_who_ask_together_are_proven_each_for_itself(
     assert other is not None
     application = asgi.create(api.parts)
 
-    async def ask(bearer: str) -> httpx.Response:
+    async def ask(bearer: str, text: str) -> httpx.Response:
         async with httpx.AsyncClient(
             transport=httpx.ASGITransport(application),
             base_url="http://servicebook",
             headers={"Authorization": f"Bearer {bearer}", "Accept": JSON},
         ) as client:
-            return await named(client, shop)
+            return await post(client, text, variables={"id": shop.id(place)})
 
     for each in (token, other):
-        assert (await ask(each)).status_code == 200
+        assert (await ask(each, text)).status_code == 200
     await api.execute("UPDATE read.api_tokens SET revoked_at = now() WHERE subject = 'eve'")
-    answers = await asyncio.gather(*(ask(each) for each in [token, other] * 20))
+    answers = await asyncio.gather(*(ask(each, text) for each in [token, other] * 20))
 
     assert [answer.status_code for answer in answers] == [200, 401] * 20
