@@ -102,9 +102,11 @@ async def _read(
 ) -> rows.Row:
     target = _target(place, type_)
     bound = dataclasses.replace(place.bound, given=given)
-    read = await place.context.reader.read(target=target, bound=bound)
+    plan = place.context.reader.plan(target=target, bound=bound)
+    text = await place.context.reader.text(plan=plan, row=plan.row(bound), bound=bound)
+    read = rows.parsed(text)
     row: rows.Row = {compiling.TYPE_KEY: target.type.name} if place.is_walked else {}
-    for field in operations.selected(schema=place.schema, target=target, bound=bound):
+    for field in plan.fields:
         row[field.key] = (
             operations.shaped(values, field=field, target=target, schema=place.schema, bound=bound)
             if field.source is None

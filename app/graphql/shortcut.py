@@ -8,20 +8,20 @@ answers.
 """
 
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import graphql
 import msgspec
 import strawberry
 from starlette import types
-from strawberry.types.arguments import convert_arguments
 from strawberry.types.execution import PreExecutionError
 
 from app.access import caller
 from app.graphql import (
     asked,
     context,
+    conversion,
     costs,
     extensions,
     limits,
@@ -42,10 +42,10 @@ class Shortcut:
     """Answers operations of a schema."""
 
     def __init__(self, *, schema: strawberry.Schema, reader: reading.Reader) -> None:
-        self._strawberry = schema
         self._schema = schema._schema  # noqa: SLF001  strawberry offers no other way
         self._allowed = limits.of(self._schema)
         self._reader = reader
+        self._conversion = conversion.Conversion()
         self._operations = prepared.Operations(schema=self._schema)
 
     async def answer(
@@ -112,7 +112,7 @@ class Shortcut:
                 return read[field.key]
             return await self._value(field, target, bound, who)
 
-        return await self._each(self._fields(target, bound), value)
+        return await self._each(plan.fields, value)
 
     async def _value(
         self,
@@ -126,7 +126,7 @@ class Shortcut:
         if field.name != "__typename":
             definition = field.definition.extensions["strawberry-definition"]
             values[definition.python_name] = await definition.metadata["value"](
-                who, **self._arguments(field, bound)
+                who, **self._conversion.arguments(field, field.arguments(bound))
             )
         return operations.shaped(
             values, field=field, target=target, schema=self._schema, bound=bound
@@ -144,7 +144,8 @@ class Shortcut:
         async def carried_out(field: selection.Field) -> object:
             return await self._carried_out(field, found, bound, who)
 
-        answer = await self._each(self._fields(found.target, bound), carried_out)
+        fields = self._reader.plan(target=found.target, bound=bound).fields
+        answer = await self._each(fields, carried_out)
         if bound.caller is not None:
             bound.caller.require_proven()
         return answer
@@ -181,7 +182,7 @@ class Shortcut:
         if field.name == "__typename":
             return found.target.type.name
         definition = field.definition.extensions["strawberry-definition"]
-        given = self._arguments(field, bound)
+        given = self._conversion.arguments(field, field.arguments(bound))
         place = payloads.Place(
             context=who,
             schema=self._schema,
@@ -194,20 +195,6 @@ class Shortcut:
         return await definition.metadata["mutation"].carry_out(
             place, given.get("input", strawberry.UNSET)
         )
-
-    def _arguments(self, field: selection.Field, bound: binding.Binding) -> Mapping[str, Any]:
-        """Return what Python takes."""
-        definition = field.definition.extensions["strawberry-definition"]
-        given: Mapping[str, Any] = convert_arguments(
-            dict(field.arguments(bound)),
-            definition.arguments,
-            self._strawberry.schema_converter.scalar_registry,
-            self._strawberry.config,
-        )
-        return given
-
-    def _fields(self, target: plans.Target, bound: binding.Binding) -> list[selection.Field]:
-        return operations.selected(schema=self._schema, target=target, bound=bound)
 
 
 def _written(answer: object) -> bytes:

@@ -15,7 +15,7 @@ from psycopg import sql
 
 from app import gathering
 from app.access import caller, tokens
-from app.graphql.compiler import binding, compiling, documents, texts
+from app.graphql.compiler import binding, compiling, documents, selection, texts
 
 Row = tuple[str | None, ...]
 """The parameters of one execution."""
@@ -36,6 +36,8 @@ class Plan:
     """The object types that it shows something of."""
     is_whole: bool
     """Is everything that is selected read, and nothing to be put beside it?"""
+    fields: Sequence[selection.Field]
+    """What is selected at the root."""
     runs: gathering.Gathering[Asked, str | None] | None = None
     """Where those meet who run it at the same time, once somebody has."""
 
@@ -157,6 +159,7 @@ def compiled(
         computations=tuple(compiler.computations),
         types=frozenset(compiler.types),
         is_whole=len(pairs) == len(fields),
+        fields=tuple(fields),
     )
     return plan, compiler.answers
 
