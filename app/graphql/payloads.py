@@ -120,8 +120,10 @@ def _target(place: Place, type_: type) -> plans.Target:
     found = place.schema.get_type(name)
     if not isinstance(found, graphql.GraphQLObjectType):
         raise TypeError(f"{name} is no object type of the schema")
+    # Of fields with one key, variables may leave out some.
+    where = tuple([node.loc and node.loc.start for node in place.field.nodes])
     return plans.Target(
-        key=(place.key, place.field.key, name),
+        key=(place.key, where, name),
         type=found,
         selections=place.field.selections,
         fragments=place.fragments,

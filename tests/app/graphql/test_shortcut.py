@@ -311,6 +311,24 @@ async def test_mutations_of_one_operation_follow_one_another(both: Both, shop: S
     assert found["data"]["c"]["id"] == "nothing"
 
 
+async def test_payload_shows_what_is_included_of_fields_with_one_key(
+    both: Both, shop: Shop
+) -> None:
+    text = """mutation ($id: ID!, $more: Boolean!) {
+      a: attachService(input: {id: $id}) @include(if: $more) { ...on AttachServiceSuccess {
+        serviceInstance { prefix } } }
+      a: attachService(input: {id: $id}) { ...on AttachServiceSuccess {
+        serviceInstance { wanted } } } }"""
+
+    found = [
+        await both.ask(text, {"id": shop.id("database"), "more": more})
+        for more in (True, False, True)
+    ]
+
+    shown = [list(each["data"]["a"]["serviceInstance"]) for each in found]
+    assert shown == [["prefix", "wanted"], ["wanted"], ["prefix", "wanted"]]
+
+
 async def test_mutation_that_breaks_is_null_and_the_next_goes_on(
     api: Api, both: Both, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
