@@ -5,6 +5,7 @@ None or problems; what to refuse is decided by those who ask.
 """
 
 import dataclasses
+import functools
 import json
 import re
 import tomllib
@@ -46,6 +47,16 @@ class Plan:
     is_default: bool
     settings: Mapping[str, object]
     parameters: Mapping[str, object]
+
+    @functools.cached_property
+    def validator(self) -> jsonschema.protocols.Validator:
+        """What checks parameters."""
+        return validator_for(self.parameters)
+
+    @functools.cached_property
+    def has_secrets(self) -> bool:
+        """Must some parameters not be repeated?"""
+        return '"writeOnly": true' in json.dumps(self.parameters, default=str)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,10 +116,9 @@ class Catalogue:
         """List what is wrong with parameters for a plan of the offering; empty if nothing is."""
         if plan not in offering.plans:
             raise ValueError(f"{plan.name} is no plan of {offering.name}")
-        validator = validator_for(plan.parameters)
         try:
-            found = validator.iter_errors(dict(parameters))
-            if '"writeOnly": true' in json.dumps(plan.parameters, default=str):
+            found = plan.validator.iter_errors(dict(parameters))
+            if plan.has_secrets:
                 found = (_without_values(error) for error in found)
             return _problems(found, start="parameters")
         except (RecursionError, referencing.exceptions.Unresolvable):
