@@ -24,8 +24,11 @@ class UnknownTopicError(Exception):
     """The log holds an event that this code has no class for."""
 
     def __init__(self, topic: str) -> None:
-        super().__init__(f"No event class has the topic {topic!r}: is the code older than the log?")
+        super().__init__(topic)
         self.topic = topic
+
+    def __str__(self) -> str:
+        return f"No event class has the topic {self.topic!r}: is the code older than the log?"
 
 
 class EventMapper(persistence.Mapper[UUID]):

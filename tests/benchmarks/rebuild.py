@@ -6,13 +6,12 @@ The log has the sizes to hold, or a part of them; its rows are compared with tho
 """
 
 import asyncio
-import multiprocessing
-import multiprocessing.process
 import os
 import re
 import resource
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +50,7 @@ async def _measure(dsn: str, *, processes: int) -> tuple[dict[str, float], float
 
     def progress(_position: int, _head: int) -> None:
         folded.append(time.perf_counter())
-        held.extend(map(_megabytes, multiprocessing.active_children()))
+        held.extend(_folders_megabytes())
 
     await bootstrap.prepare(conninfo=dsn, progress=lambda _: None)
     async with psycopg_pool.AsyncConnectionPool(dsn, open=False, min_size=1) as pool:
@@ -85,11 +84,17 @@ def _processor_seconds() -> float:
     return sum(it.ru_utime + it.ru_stime for it in (own, folders))
 
 
-def _megabytes(process: multiprocessing.process.BaseProcess) -> float:
-    """Return the most that a process held; its resource usage counts what its parent held too."""
-    status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
-    [kilobytes] = re.findall(r"VmHWM:\s+(\d+) kB", status)
-    return int(kilobytes) / 1024
+def _folders_megabytes() -> Iterator[float]:
+    """Yield the most that each of the processes held that fold for this one.
+
+    Their resource usage counts what their parent held too.
+    """
+    for children in Path("/proc/self/task").glob("*/children"):
+        for pid in children.read_text(encoding="utf-8").split():
+            if b"app.eventlog.folding" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+                [kilobytes] = re.findall(r"VmHWM:\s+(\d+) kB", status)
+                yield int(kilobytes) / 1024
 
 
 if __name__ == "__main__":
