@@ -17,7 +17,9 @@ projecting   read models: the fold of a batch, read and written back
 tables       the SQL of a table, from its description
 rebuild      tables made when they are missing or changed, beside the live ones, in steps:
 parts            the log in parts by aggregate, each folded whole
-pace             ... by some processes, at most so fast
+folding          ... by a program of its own
+pace             ... by some of them, at most so fast
+finishing        their indexes and statistics
 catching_up      the rest of the log, in its own order
 comparison       fresh rows and live rows as of one position
 epochs       positions as text, which tell a restored log from the one that was lost

@@ -25,7 +25,12 @@ EVENTS = 20_000
 
 _PAGE = 5_000
 _UUIDS = 2**128
-_WORK_MEM = "SET LOCAL work_mem = '64MB'"  # a part is sorted in memory
+_SETTINGS = """
+    SET LOCAL work_mem = '64MB';
+    SET LOCAL synchronous_commit = off;
+"""
+# A part is sorted in memory. Parts that a crash of the server takes back are missing as a whole,
+# and are folded again; what comes after them waits for the disk, and for theirs with it.
 _CLAIM = "INSERT INTO {}.parts (number) VALUES (%s) ON CONFLICT DO NOTHING RETURNING number"
 _EVENTS = f"""
     SELECT {reading.OUTLINE} FROM ledger.events
@@ -78,7 +83,7 @@ class Folder:
         with self._connection.transaction():
             if self._connection.execute(claim, [number]).fetchone() is None:
                 return
-            self._connection.execute(_WORK_MEM)
+            self._connection.execute(_SETTINGS)
             part = _Part(self._work.models)
             for page in self._pages(_range(number, of=self._work.count)):
                 for row in page:

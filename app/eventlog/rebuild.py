@@ -23,6 +23,7 @@ from app.eventlog import (
     catching_up,
     comparison,
     connections,
+    finishing,
     pace,
     parts,
     projecting,
@@ -66,13 +67,13 @@ async def ensure_tables(
 
     Processes that start together wait for each other.
     """
-    async with _alone(pool) as (connection, conninfo):
+    async with _alone(pool) as (connection, ways):
         cursor = await connection.execute("SELECT name, version FROM read.projections")
         stale, stale_journals = projecting.stale(
             projections, journals, dict(await cursor.fetchall())
         )
         if stale:
-            made = _Rebuild(connection, conninfo, stale, stale_journals)
+            made = _Rebuild(connection, ways, stale, stale_journals)
             comparison.tell(await made.fill(progress or _silent, at_pace))
             await made.swap()
         return list(projecting.versions(stale, stale_journals))
@@ -90,8 +91,8 @@ async def rebuild(
 
     A journal needs the projection that it follows beside it.
     """
-    async with _alone(pool) as (connection, conninfo):
-        made = _Rebuild(connection, conninfo, projections, journals)
+    async with _alone(pool) as (connection, ways):
+        made = _Rebuild(connection, ways, projections, journals)
         found = await made.fill(progress or _silent, at_pace)
         comparison.tell(found)
         await made.swap()
@@ -107,8 +108,8 @@ async def check(
     at_pace: Pace = pace.UNHURRIED,
 ) -> list[Difference]:
     """Like rebuild, but throw the fresh tables away: the live ones stay."""
-    async with _alone(pool) as (connection, conninfo):
-        made = _Rebuild(connection, conninfo, projections, journals)
+    async with _alone(pool) as (connection, ways):
+        made = _Rebuild(connection, ways, projections, journals)
         found = await made.fill(progress or _silent, at_pace)
         await connection.execute(_DROP)
         return found
@@ -130,7 +131,7 @@ class _Rebuild:
     def __init__(
         self,
         connection: connections.Connection,
-        conninfo: str,
+        ways: connections.Connections,
         projections: Sequence[projection.Projection],
         journals: Sequence[projection.Journal],
     ) -> None:
@@ -139,7 +140,7 @@ class _Rebuild:
             projections=projections, journals=journals, schema=_FRESH
         )
         self._versions = projecting.versions(projections, journals)
-        self._conninfo = conninfo
+        self._ways = ways
         self._rest: catching_up.CatchingUp
 
     async def fill(self, progress: Progress, at_pace: Pace) -> list[Difference]:
@@ -147,7 +148,7 @@ class _Rebuild:
         noted = await self._noted() or await self._create()
         await self._fold_parts(noted, progress, at_pace)
         if not noted.is_indexed:
-            await self._index()
+            await self._finish(at_pace)
         self._rest = catching_up.CatchingUp(
             connection=self._connection,
             models=self._models,
@@ -178,8 +179,11 @@ class _Rebuild:
         return None if row is None else _Noted(*row)
 
     def _made(self) -> str:
-        """Return what tells the tables and versions that are made."""
-        shapes = [(self._versions[table.name], table) for table in self._models.tables]
+        """Return what tells the tables and versions that are made, and in which way."""
+        shapes = [
+            (self._versions[name], sql.SQL("; ").join([it.create, *it.create_indexes]).as_string())
+            for name, it in self._models.sql.items()
+        ]
         return hashlib.sha256(repr(shapes).encode()).hexdigest()
 
     async def _create(self) -> _Noted:
@@ -206,7 +210,7 @@ class _Rebuild:
         missing = [number for number in range(noted.parts) if number not in done]
         counted = itertools.count(len(done) + 1)
         work = parts.Work(
-            conninfo=self._conninfo,
+            conninfo=self._ways.conninfo,
             models=self._models,
             schema=_FRESH,
             head=noted.head,
@@ -218,14 +222,13 @@ class _Rebuild:
             done=lambda: progress(noted.head * next(counted) // noted.parts, noted.head),
         )
 
-    async def _index(self) -> None:
-        async with self._connection.transaction():
-            for statements in self._models.sql.values():
-                for statement in statements.create_indexes:
-                    await self._connection.execute(statement)
-            await self._connection.execute(
-                sql.SQL("UPDATE {}.progress SET is_indexed = true").format(sql.Identifier(_FRESH))
-            )
+    async def _finish(self, at_pace: Pace) -> None:
+        await finishing.finish(
+            ways=self._ways, models=self._models, schema=_FRESH, at_once=at_pace.processes
+        )
+        await self._connection.execute(
+            sql.SQL("UPDATE {}.progress SET is_indexed = true").format(sql.Identifier(_FRESH))
+        )
 
     async def _compare(self) -> list[Difference]:
         """Compare both in a transaction that sees them at one position."""
@@ -267,6 +270,9 @@ class _Rebuild:
             sql.SQL("ALTER TABLE {} SET SCHEMA {}").format(fresh, sql.Identifier(tables.LIVE))
         )
         await self._connection.execute(
+            sql.SQL("ALTER TABLE {} RESET (autovacuum_enabled)").format(live)
+        )
+        await self._connection.execute(
             "INSERT INTO read.projections (name, version) VALUES (%s, %s) "
             "ON CONFLICT (name) DO UPDATE SET version = excluded.version",
             [table.name, self._versions[table.name]],
@@ -276,12 +282,12 @@ class _Rebuild:
 @contextlib.asynccontextmanager
 async def _alone(
     pool: psycopg_pool.AsyncConnectionPool[Any],
-) -> AsyncIterator[tuple[connections.Connection, str]]:
-    """Yield a connection and what others connect with; one process at a time gets that far."""
+) -> AsyncIterator[tuple[connections.Connection, connections.Connections]]:
+    """Yield a connection and the way to others; one process at a time gets that far."""
     ways = connections.Connections(pool=pool, seconds=_SECONDS)
     async with await ways.open(purpose="rebuild") as connection:
         await connection.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
-        yield connection, ways.conninfo
+        yield connection, ways
 
 
 def _silent(_position: int, _head: int) -> None:

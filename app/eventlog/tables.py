@@ -23,7 +23,7 @@ class TableSql:
 
     @functools.cached_property
     def create(self) -> sql.Composed:
-        """Create the table; what is loaded has no index to keep up."""
+        """Create the table; what is loaded has no index to keep up, and autovacuum lets it be."""
         columns = [
             sql.SQL("{} {}{}").format(
                 sql.Identifier(column.name),
@@ -32,7 +32,9 @@ class TableSql:
             )
             for column in self._table.columns
         ]
-        return sql.SQL("CREATE TABLE {} ({})").format(self._name, sql.SQL(", ").join(columns))
+        return sql.SQL("CREATE TABLE {} ({}) WITH (autovacuum_enabled = false)").format(
+            self._name, sql.SQL(", ").join(columns)
+        )
 
     @functools.cached_property
     def create_indexes(self) -> list[sql.Composed]:
@@ -51,6 +53,11 @@ class TableSql:
                 for index in self._table.indexes
             ),
         ]
+
+    @functools.cached_property
+    def analyze(self) -> sql.Composed:
+        """Let the planner know what is in the table."""
+        return sql.SQL("ANALYZE {}").format(self._name)
 
     @functools.cached_property
     def select(self) -> bytes:

@@ -10,7 +10,19 @@ import pytest
 from psycopg import sql
 
 import projections
-from app.eventlog import catching_up, command, log, pace, parts, rebuild, tables
+from app.eventlog import (
+    catching_up,
+    command,
+    finishing,
+    folding,
+    log,
+    mapper,
+    pace,
+    parts,
+    projecting,
+    rebuild,
+    tables,
+)
 from domain import events, values
 from projections import projection
 
@@ -286,8 +298,63 @@ async def test_read_models_of_the_product_are_made_and_rebuilt(
     assert all(live.values()), [name for name, rows in live.items() if not rows]
 
 
+async def test_fresh_tables_are_analyzed_and_left_to_autovacuum(
+    pool: Pool,
+    event_log: log.EventLog,
+    new_command: NewCommand,
+    member: NewMember,
+    database: str,
+    tallies: projection.Projection,
+    entries: projection.Journal,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(finishing, "_ASSUMED", 0)
+    await write(event_log, new_command, member, streams=3)
+
+    await rebuild.rebuild(pool=pool, projections=[tallies], journals=[entries])
+
+    async with await psycopg.AsyncConnection.connect(database) as connection:
+        cursor = await connection.execute(
+            "SELECT relname, reltuples::int, reloptions FROM pg_class "
+            "WHERE oid = ANY(%s::regclass[]) ORDER BY relname",
+            [["read.tallies", "read.tally_entries"]],
+        )
+        assert await cursor.fetchall() == [("tallies", 4, None), ("tally_entries", 34, None)]
+
+
 class PowerCutError(Exception):
     pass
+
+
+async def test_rebuild_that_was_stopped_goes_on_with_unfinished_tables(
+    pool: Pool,
+    event_log: log.EventLog,
+    new_command: NewCommand,
+    member: NewMember,
+    database: str,
+    tallies: projection.Projection,
+    entries: projection.Journal,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    models: dict[str, Any] = {"pool": pool, "projections": [tallies], "journals": [entries]}
+    await write(event_log, new_command, member, streams=3)
+    live = [await contents(database, model.table) for model in (tallies, entries)]
+    before = await shape(database)
+    finish = finishing._finish
+
+    async def finish_entries(*arguments: object) -> None:
+        if entries.table not in arguments:
+            raise PowerCutError
+        await finish(*arguments)  # type: ignore[arg-type]  as it was called
+
+    with monkeypatch.context() as patch:
+        patch.setattr(finishing, "_finish", finish_entries)
+        with pytest.raises(PowerCutError):
+            await rebuild.rebuild(**models)
+    await rebuild.rebuild(**models)
+
+    assert [await contents(database, model.table) for model in (tallies, entries)] == live
+    assert await shape(database) == before
 
 
 async def test_rebuild_that_was_stopped_goes_on_where_it_was(
@@ -413,3 +480,36 @@ async def test_several_processes_fold_at_a_measured_pace(
     assert await rebuild.check(pool=pool, at_pace=unhurried, **models) == []
     assert len(pauses) == 20
     assert max(pauses) > 0
+
+
+async def test_what_goes_wrong_in_a_process_is_raised_here(
+    pool: Pool, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "EVENTS", 1)
+    models: dict[str, Any] = {
+        "projections": projections.PROJECTIONS,
+        "journals": projections.JOURNALS,
+    }
+    await rebuild.ensure_tables(pool=pool, **models)
+    async with await psycopg.AsyncConnection.connect(database) as connection:
+        await connection.execute(
+            "INSERT INTO ledger.events SELECT number, gen_random_uuid(), 1, 'Unheard', '{}', "
+            "gen_random_uuid(), gen_random_uuid(), '{}', now() FROM generate_series(1, 9) AS number"
+        )
+        await connection.execute(
+            "UPDATE ledger.head SET position = 9, recorded_at = clock_timestamp()"
+        )
+
+    with pytest.raises(mapper.UnknownTopicError, match=r"No event class .*'Unheard'"):
+        await rebuild.rebuild(pool=pool, at_pace=rebuild.Pace(processes=2), **models)
+
+
+async def test_process_ends_when_nobody_sends_it_parts(database: str) -> None:
+    models = projecting.ReadModels(
+        projections=projections.PROJECTIONS, journals=projections.JOURNALS
+    )
+    work = parts.Work(conninfo=database, models=models, schema=tables.LIVE, head=0, count=1)
+
+    process = folding.Process(work)
+
+    assert process.close() == 0
