@@ -18,17 +18,24 @@ from projections.projection import (
     holds,
 )
 
+_SERVICES = str(values.DeploymentStep.SERVICES)
+_SWITCH = str(values.DeploymentStep.SWITCH)
+_AFTER = str(values.DeploymentStep.AFTER)
+_RUNNING = str(values.DeploymentStatus.RUNNING)
+_SUCCEEDED = str(values.DeploymentStatus.SUCCEEDED)
+_FAILED = str(values.DeploymentStatus.FAILED)
+_CANCELLED = str(values.DeploymentStatus.CANCELLED)
+
 
 def _started(_row: Row, event: events.DeploymentStarted, at: datetime) -> Row:
-    services = values.DeploymentStep.SERVICES.value
     return {
         "project_id": event.project_id,
         "environment_id": event.environment_id,
         "environment_name": event.environment_name,
         "number": event.number,
-        "status": values.DeploymentStatus.RUNNING.value,
-        "step": services,
-        "steps": [_step(services, _text(at))],
+        "status": _RUNNING,
+        "step": _SERVICES,
+        "steps": [_step(_SERVICES, _text(at))],
         "attempt": 1,
         "next_attempt_at": None,
         "delay_message": None,
@@ -45,7 +52,7 @@ def _started(_row: Row, event: events.DeploymentStarted, at: datetime) -> Row:
 
 
 def _step_started(row: Row, event: events.DeploymentStepStarted, at: datetime) -> Row:
-    step = event.step.value
+    step = str(event.step)
     return {"step": step, "steps": _stepped(row, step, _text(at))}
 
 
@@ -65,9 +72,9 @@ def _succeeded(row: Row, event: events.DeploymentSucceeded, at: datetime) -> Row
     now = _text(at)
     return {
         **_ended(at),
-        "status": values.DeploymentStatus.SUCCEEDED.value,
-        "step": values.DeploymentStep.AFTER.value,
-        "steps": _closed(_stepped(row, values.DeploymentStep.SWITCH.value, now), now),
+        "status": _SUCCEEDED,
+        "step": _AFTER,
+        "steps": [*_closed(row["steps"], now), _step(_SWITCH, now, ended_at=now)],
         "revision": event.revision,
     }
 
@@ -75,10 +82,10 @@ def _succeeded(row: Row, event: events.DeploymentSucceeded, at: datetime) -> Row
 def _failed(row: Row, event: events.DeploymentFailed, at: datetime) -> Row:
     return {
         **_ended(at),
-        "status": values.DeploymentStatus.FAILED.value,
-        "step": event.step.value,
+        "status": _FAILED,
+        "step": str(event.step),
         "steps": _closed(row["steps"], _text(at)),
-        "error_step": event.step.value,
+        "error_step": str(event.step),
         "error_code": event.code,
         "error_message": event.message,
     }
@@ -87,8 +94,8 @@ def _failed(row: Row, event: events.DeploymentFailed, at: datetime) -> Row:
 def _cancelled(row: Row, event: events.DeploymentCancelled, at: datetime) -> Row:
     return {
         **_ended(at),
-        "status": values.DeploymentStatus.CANCELLED.value,
-        "step": event.step.value,
+        "status": _CANCELLED,
+        "step": str(event.step),
         "steps": _closed(row["steps"], _text(at)),
     }
 
@@ -110,8 +117,8 @@ def _closed(steps: Sequence[Row], now: str) -> Sequence[Row]:
     return [step if step["ended_at"] else {**step, "ended_at": now} for step in steps]
 
 
-def _step(step: str, now: str) -> Row:
-    return {"step": step, "started_at": now, "ended_at": None}
+def _step(step: str, now: str, *, ended_at: str | None = None) -> Row:
+    return {"step": step, "started_at": now, "ended_at": ended_at}
 
 
 def _text(at: datetime) -> str:

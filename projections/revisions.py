@@ -29,15 +29,14 @@ class Revisions:
 
     def keys(self, recorded: Foldable) -> Sequence[Key]:
         """Return the revision that runs from now on, if the deployment brought one."""
-        match recorded.event:
-            case (
-                events.EnvironmentDeploymentEnded(
-                    status=values.DeploymentStatus.SUCCEEDED, revision=int(number)
-                ) as event
-            ):
-                return [(event.originator_id, number)]
-            case _:
-                return []
+        event = recorded.event
+        if (
+            isinstance(event, events.EnvironmentDeploymentEnded)
+            and event.status is values.DeploymentStatus.SUCCEEDED
+            and event.revision is not None
+        ):
+            return [(event.originator_id, event.revision)]
+        return []
 
     def fold(self, row: Row | None, recorded: Foldable, key: Key) -> Row | None:
         """Return the revision."""
