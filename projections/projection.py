@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any, ClassVar, NamedTuple, Protocol
 from uuid import UUID
 
+import msgspec
+
 from domain import events
 
 Row = Mapping[str, Any]
@@ -33,7 +35,7 @@ class RecordedEvent(NamedTuple):
     traceparent: str | None = None
 
 
-class Outline(NamedTuple):
+class Outline(msgspec.Struct):
     """A recorded event as far as folds know it: a rebuild reads no more."""
 
     position: int

@@ -15,7 +15,7 @@ from domain import events
 
 _ORIGINATOR = ("originator_id", "originator_version")  # in columns, not in the state
 _CLASS_VERSION = "class_version"
-
+_new, _set = object.__new__, object.__setattr__  # looked up once: this is done for each event
 
 _typed_dict: Any = typing.TypedDict  # of fields that are known when it runs
 
@@ -95,8 +95,8 @@ class EventMapper(persistence.Mapper[UUID]):
             ) from error
         fields["originator_id"] = originator_id
         fields["originator_version"] = originator_version
-        event = object.__new__(form.event_class)
-        object.__setattr__(event, "__dict__", fields)
+        event: events.Event = _new(form.event_class)
+        _set(event, "__dict__", fields)
         return event
 
     def _form(self, topic: str) -> "_Form":

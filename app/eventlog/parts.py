@@ -48,6 +48,7 @@ _CHARACTERS = {
 }
 _CODE = re.compile(rb"\\u00([0-9a-f]{2})")  # of control characters, no others
 _ABSENT = b"\0"  # in all text of PostgreSQL
+_END_OF_LINE = ord("\n")
 _encoder = msgspec.json.Encoder()
 
 
@@ -84,10 +85,10 @@ class Folder:
             if self._connection.execute(claim, [number]).fetchone() is None:
                 return
             self._connection.execute(_SETTINGS)
-            part = _Part(self._work.models)
+            part, outlines = _Part(self._work.models), reading.Outlines(self._mapper)
             for page in self._pages(_range(number, of=self._work.count)):
                 for row in page:
-                    part.take_in(reading.outline(self._mapper, row))
+                    part.take_in(outlines.of(row))
                 self._store(part.entries())
             self._store(part.rows())
 
@@ -154,22 +155,32 @@ class _PartOf:
         self._keys, self._fold = model.keys, model.fold
         self._journals = journals
         self._rows: dict[projection.Key, projection.Row | None] = {}
+        # Apart from the others: most events concern the row that the one before did.
+        self._key: projection.Key = ()
+        self._row: projection.Row | None = None
 
     def take_in(self, recorded: projection.Outline) -> None:
         """Fold an event. Rows need not be made plain: what was read from the log is."""
         for key in self._keys(recorded):
-            before = self._rows.get(key)
+            if key != self._key:
+                self._turn_to(key)
+            before = self._row
             after = self._fold(before, recorded, key)
             if after is before:
                 continue
-            self._rows[key] = after
+            self._row = after
             if after is not None:
                 for entry, entries in self._journals:
                     entries.append(entry(before, after, recorded))
 
     def rows(self) -> list[projection.Row]:
         """Return the rows as they are after the last event."""
+        self._turn_to(())
         return [row for row in self._rows.values() if row is not None]
+
+    def _turn_to(self, key: projection.Key) -> None:
+        self._rows[self._key] = self._row
+        self._key, self._row = key, self._rows.get(key)
 
 
 class _Copy:
@@ -180,7 +191,8 @@ class _Copy:
     """
 
     def __init__(self, table: projection.Table, schema: str) -> None:
-        self._values = operator.itemgetter(*(column.name for column in table.columns))
+        self._names = [column.name for column in table.columns]
+        self._values = operator.itemgetter(*self._names)
         types = [column.type for column in table.columns]
         self._json = [place for place, type_ in enumerate(types) if type_ == "jsonb"]
         self._arrays = [place for place, type_ in enumerate(types) if type_.endswith("[]")]
@@ -193,12 +205,23 @@ class _Copy:
         """Write the rows."""
         if not rows:
             return
-        lines = _encoder.encode_lines([self._line(row) for row in rows])
         with connection.cursor() as cursor, cursor.copy(self._statement) as copy:
-            copy.write(_as_sql(lines[1:-2].replace(b"]\n[", b"\n")))
+            copy.write(_as_sql(self._lines(rows)))
+
+    def _lines(self, rows: Sequence[projection.Row]) -> bytes:
+        """Return lines of JSON without their brackets: the end of each gives way to the next."""
+        lines, end = bytearray(), 0
+        for row in rows:
+            _encoder.encode_into(self._line(row), lines, end)
+            lines[end] = _END_OF_LINE
+            end = len(lines) - 1
+        return bytes(memoryview(lines)[1:end])
 
     def _line(self, row: projection.Row) -> list[Any]:
-        values = list(self._values(row))
+        if isinstance(row, projection.WrittenRow):
+            values = list(map(row.written().get, self._names))
+        else:
+            values = list(self._values(row))
         for place in self._json:
             if values[place] is not None:
                 values[place] = _encoder.encode(values[place]).decode()

@@ -21,7 +21,7 @@ OUTLINE = """
     position, originator_id, originator_version, topic, state::text, metadata ->> 'actor',
     (metadata ->> 'correlation_id')::uuid, metadata ->> 'reason', recorded_at
 """
-"""What `outline` takes."""
+"""What `Outlines` takes."""
 
 _ALL = (
     f"SELECT {COLUMNS} FROM ledger.events "  # noqa: S608  nothing from outside
@@ -120,16 +120,31 @@ def recorded(event_mapper: mapper.EventMapper, row: tuple[Any, ...]) -> projecti
     )
 
 
-def outline(event_mapper: mapper.EventMapper, row: tuple[Any, ...]) -> projection.Outline:
-    """Return what folds need of the event of a row."""
-    position, originator_id, version, topic, state, actor, correlation_id, reason, at = row
-    return projection.Outline(
-        position,
-        event_mapper.event(
-            originator_id=originator_id, originator_version=version, topic=topic, state=state
-        ),
-        actor,
-        correlation_id,
-        reason,
-        at.astimezone(UTC),
-    )
+class Outlines:
+    """What folds need of events, of rows aggregate by aggregate.
+
+    Events of an aggregate share the object that is its id: whoever compares ids, as in the key
+    of a row, sees at once that they are the same.
+    """
+
+    def __init__(self, event_mapper: mapper.EventMapper) -> None:
+        self._event = event_mapper.event
+        self._last = UUID(int=0)
+
+    def of(self, row: tuple[Any, ...]) -> projection.Outline:
+        """Return what folds need of the event of a row."""
+        position, originator_id, version, topic, state, actor, correlation_id, reason, at = row
+        if originator_id.int == self._last.int:
+            originator_id = self._last
+        else:
+            self._last = originator_id
+        return projection.Outline(
+            position,
+            self._event(
+                originator_id=originator_id, originator_version=version, topic=topic, state=state
+            ),
+            actor,
+            correlation_id,
+            reason,
+            at.astimezone(UTC),
+        )
