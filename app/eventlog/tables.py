@@ -56,8 +56,15 @@ class TableSql:
 
     @functools.cached_property
     def analyze(self) -> sql.Composed:
-        """Let the planner know what is in the table."""
-        return sql.SQL("ANALYZE {}").format(self._name)
+        """Let the planner know what is in the columns that rows are found by.
+
+        All columns take several times as long, most of it to sort JSON.
+        """
+        table = self._table
+        found_by = dict.fromkeys(table.primary_key)
+        for index in table.indexes:
+            found_by |= dict.fromkeys(index.columns)
+        return sql.SQL("ANALYZE {} ({})").format(self._name, _names(found_by))
 
     @functools.cached_property
     def select(self) -> bytes:
