@@ -41,7 +41,7 @@ class Outline(msgspec.Struct):
     position: int
     event: events.Event
     actor: str
-    correlation_id: UUID
+    correlation_id: str  # a UUID: folds hand it on
     reason: str | None
     recorded_at: datetime
 

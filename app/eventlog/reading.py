@@ -19,7 +19,7 @@ COLUMNS = """
 
 OUTLINE = """
     position, originator_id, originator_version, topic, state::text, metadata ->> 'actor',
-    (metadata ->> 'correlation_id')::uuid, metadata ->> 'reason', recorded_at
+    metadata ->> 'correlation_id', metadata ->> 'reason', recorded_at
 """
 """What `Outlines` takes."""
 
