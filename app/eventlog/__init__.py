@@ -22,6 +22,7 @@ pace             ... by some of them, at most so fast
 finishing        their indexes and statistics
 catching_up      the rest of the log, in its own order
 comparison       fresh rows and live rows as of one position
+swapping         the ones in the place of the others
 epochs       positions as text, which tell a restored log from the one that was lost
 connections  deadlines kept in the client, a second try after a lost connection
 tail         the newest events, read once for all followers of a process

@@ -28,7 +28,7 @@ from app.eventlog import (
     parts,
     projecting,
     reading,
-    tables,
+    swapping,
 )
 from projections import projection
 
@@ -251,32 +251,24 @@ class _Rebuild:
         before = self._rest.position
         try:
             async with self._connection.transaction():
+                await swapping.hold_off_vacuum(self._connection, self._models.tables)
+                await self._rest.catch_up()
                 await self._connection.execute("SELECT position FROM ledger.head FOR UPDATE")
                 await self._rest.catch_up()
                 await self._connection.execute(_PATIENCE)
                 for table in self._models.tables:
-                    await self._replace(table)
+                    await swapping.replace(
+                        self._connection,
+                        table,
+                        schema=_FRESH,
+                        version=self._versions[table.name],
+                    )
                 await self._connection.execute(_DROP)
         except (errors.LockNotAvailable, errors.DeadlockDetected):
             self._rest.go_back_to(before)
             await asyncio.sleep(connections.pause())
             return False
         return True
-
-    async def _replace(self, table: projection.Table) -> None:
-        live, fresh = (sql.Identifier(schema, table.name) for schema in (tables.LIVE, _FRESH))
-        await self._connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(live))
-        await self._connection.execute(
-            sql.SQL("ALTER TABLE {} SET SCHEMA {}").format(fresh, sql.Identifier(tables.LIVE))
-        )
-        await self._connection.execute(
-            sql.SQL("ALTER TABLE {} RESET (autovacuum_enabled)").format(live)
-        )
-        await self._connection.execute(
-            "INSERT INTO read.projections (name, version) VALUES (%s, %s) "
-            "ON CONFLICT (name) DO UPDATE SET version = excluded.version",
-            [table.name, self._versions[table.name]],
-        )
 
 
 @contextlib.asynccontextmanager

@@ -220,6 +220,30 @@ async def test_swap_gives_way_to_a_reader_that_holds_the_table(
     assert len(await contents(database, tallies.table)) == len(live) + 2
 
 
+async def test_swap_waits_for_a_vacuum_before_commands_have_to_wait_for_it(
+    pool: Pool,
+    event_log: log.EventLog,
+    new_command: NewCommand,
+    member: NewMember,
+    database: str,
+    tallies: projection.Projection,
+    entries: projection.Journal,
+) -> None:
+    await write(event_log, new_command, member, streams=3)
+    async with await psycopg.AsyncConnection.connect(database) as vacuum:
+        await vacuum.execute("LOCK TABLE read.tallies IN SHARE UPDATE EXCLUSIVE MODE")
+        rebuilding = asyncio.create_task(
+            rebuild.rebuild(pool=pool, projections=[tallies], journals=[entries])
+        )
+        await _until_somebody_waits_for_a_lock(database)
+
+        async with await psycopg.AsyncConnection.connect(database) as writer:
+            await writer.execute("SELECT position FROM ledger.head FOR UPDATE NOWAIT")
+        await vacuum.rollback()
+
+    assert await rebuilding == []
+
+
 async def _until_somebody_waits_for_a_lock(database: str) -> None:
     async with (
         asyncio.timeout(10),
