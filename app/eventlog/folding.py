@@ -16,6 +16,10 @@ from app.eventlog import parts
 _OBJECTS_BETWEEN_COLLECTIONS = 100_000  # folding makes no cycles
 
 
+class ProcessEndedError(Exception):
+    """A process that folds has ended before it was told to."""
+
+
 class Process:
     """Folds parts, one after the other, in a process that it starts."""
 
@@ -35,9 +39,14 @@ class Process:
         return self._process.wait()
 
     def fold(self, number: int) -> None:
-        """Fold a part and store its rows. Raises what was raised there, EOFError if it died."""
-        self._pipe.send(number)
-        error: Exception | None = self._pipe.recv()
+        """Fold a part and store its rows. Raises what was raised there, and ProcessEndedError."""
+        try:
+            self._pipe.send(number)
+            error: Exception | None = self._pipe.recv()
+        except (EOFError, OSError) as lost:
+            raise ProcessEndedError(
+                f"A process that folds the log ended with code {self._process.wait()}"
+            ) from lost
         if error is not None:
             raise error
 
@@ -45,19 +54,18 @@ class Process:
 def _main(pipe: pipes.Connection) -> None:
     gc.freeze()
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
-    folder = parts.Folder(pipe.recv())
+    work, folder = pipe.recv(), None
     while True:
-        pipe.send(_error(folder, pipe.recv()))
-
-
-def _error(folder: parts.Folder, number: int) -> Exception | None:
-    try:
-        folder.fold(number)
-    except Exception as error:  # noqa: BLE001  the parent raises it
-        return error
-    return None
+        number = pipe.recv()
+        try:
+            folder = folder or parts.Folder(work)
+            folder.fold(number)
+        except Exception as error:  # noqa: BLE001  the parent raises it
+            pipe.send(error)
+        else:
+            pipe.send(None)
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(EOFError, BrokenPipeError):
+    with contextlib.suppress(EOFError, OSError):  # nobody is there any more
         _main(pipes.Connection(int(sys.argv[1])))

@@ -529,11 +529,32 @@ async def test_what_goes_wrong_in_a_process_is_raised_here(
 
 
 async def test_process_ends_when_nobody_sends_it_parts(database: str) -> None:
+    process = folding.Process(nothing_to_fold(database))
+
+    assert process.close() == 0
+
+
+async def test_process_that_was_killed_is_told(database: str) -> None:
+    process = folding.Process(nothing_to_fold(database))
+    process._process.kill()
+
+    with pytest.raises(folding.ProcessEndedError, match="code -9"):
+        process.fold(0)
+
+    process.close()
+
+
+async def test_process_without_a_database_tells_so() -> None:
+    process = folding.Process(nothing_to_fold("host=/nowhere"))
+
+    with pytest.raises(psycopg.OperationalError):
+        process.fold(0)
+
+    process.close()
+
+
+def nothing_to_fold(database: str) -> parts.Work:
     models = projecting.ReadModels(
         projections=projections.PROJECTIONS, journals=projections.JOURNALS
     )
-    work = parts.Work(conninfo=database, models=models, schema=tables.LIVE, head=0, count=1)
-
-    process = folding.Process(work)
-
-    assert process.close() == 0
+    return parts.Work(conninfo=database, models=models, schema=tables.LIVE, head=0, count=1)
