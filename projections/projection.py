@@ -88,10 +88,7 @@ class WrittenRow(Mapping[str, Any]):
 
     @abc.abstractmethod
     def written(self) -> dict[str, Any]:
-        """Return what JSON makes the row of.
-
-        Columns that it lacks are NULL, what it holds besides is ignored.
-        """
+        """Return the columns' values; what it holds besides is ignored."""
 
 
 class Projection(Protocol):

@@ -133,7 +133,7 @@ class _FoldedRow(WrittenRow):
 
     __slots__ = ("_own", "facts")
 
-    def __init__(self, facts: service_facts.ServiceFacts, own: Row) -> None:
+    def __init__(self, facts: service_facts.ServiceFacts, own: dict[str, Any]) -> None:
         self.facts = facts
         self._own = own
 
@@ -148,17 +148,14 @@ class _FoldedRow(WrittenRow):
         return len(ServiceInstances.table.columns)
 
     def written(self) -> dict[str, Any]:
-        """Return what JSON makes the row of: the facts as they are, and what follows from them."""
+        """Return the facts as they are, and what follows from them."""
         facts = self.facts
-        values = {
-            **vars(facts),
-            "state": facts.state,
-            "functional": facts.is_functional,
-            "usable": facts.is_usable,
-            "parked": facts.is_parked,
-            "confirmation": facts.label,
-            **self._own,
-        }
+        values = vars(facts) | _NO_OPERATION | self._own
+        values["state"] = facts.state
+        values["functional"] = facts.is_functional
+        values["usable"] = facts.is_usable
+        values["parked"] = facts.is_parked
+        values["confirmation"] = facts.label
         if facts.operation is not None:
             values.update({f"{_OPERATION}{k}": v for k, v in vars(facts.operation).items()})
         return values
@@ -246,6 +243,11 @@ _UNLIKE_FACTS: Mapping[str, Callable[[service_facts.ServiceFacts], Any]] = {
     "deployment_role": lambda facts: _maybe(str, facts.deployment_role),
 }
 _OPERATION = "operation_"
+_NO_OPERATION: dict[str, Any] = {
+    column.name: None
+    for column in ServiceInstances.table.columns
+    if column.name.startswith(_OPERATION)
+}
 
 
 def _column(name: str) -> Callable[[service_facts.ServiceFacts], Any]:

@@ -15,6 +15,8 @@ snapshot     what the first events of a long stream add up to
 reading      events from the rows of the log
 projecting   read models: the fold of a batch, read and written back
 tables       the SQL of a table, from its description
+columns      rows as PostgreSQL takes them without parsing: an array for each column
+statements   what writes rows, several statements as one
 rebuild      tables made when they are missing or changed, beside the live ones, in steps:
 parts            the log in parts by aggregate, each folded whole
 folding          ... by a program of its own

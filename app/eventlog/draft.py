@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -38,7 +39,7 @@ class Seen:
         return int(self.mark.partition("/")[0])
 
 
-class StoredEvent(msgspec.Struct, frozen=True):
+class StoredEvent(NamedTuple):
     """A row of ledger.events."""
 
     position: int

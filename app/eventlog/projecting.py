@@ -1,7 +1,8 @@
 """Read models: the fold of a batch of events, read and written back.
 
 The rows concerned are read with one statement per table, folded in memory, and written back
-with one statement per table. Live appends and rebuilds do the same; only the schema differs.
+with one statement for all tables, some rows at a time. Live appends and rebuilds do the same;
+only the schema differs.
 """
 
 import dataclasses
@@ -11,7 +12,7 @@ from typing import Any, Self
 import msgspec
 from psycopg.rows import dict_row
 
-from app.eventlog import connections, tables
+from app.eventlog import connections, statements, tables
 from domain import events
 from projections import projection
 
@@ -233,23 +234,27 @@ async def answers(
 
 
 async def write(connection: connections.Connection, models: ReadModels, changes: Staged) -> None:
-    """Write changes, with one statement per table and kind of change."""
-    for statement, values in writes(models, changes):
-        await connection.execute(statement.encode(), values)
+    """Write changes, some rows of each table with each statement."""
+    for text, values in statements.in_turns(writes(models, changes)):
+        await statements.execute(connection, text, values)
 
 
-def writes(models: ReadModels, changes: Staged) -> list[tuple[str, list[str]]]:
-    """Return the statements that write changes, one per table and kind of change."""
-    statements: list[tuple[str, list[str]]] = []
+def writes(models: ReadModels, changes: Staged) -> list[list[statements.Statement]]:
+    """Return what writes changes: per table and kind of change, and of these for some rows each."""
+    found: list[list[statements.Statement]] = []
     for name, rows in changes.rows.items():
-        kept = [row for row in rows.values() if row is not None]
-        if kept:
-            statements.append((models.sql[name].upsert, [tables.row_json(kept)]))
+        sql, kept = models.sql[name], [_written(row) for row in rows.values() if row is not None]
+        found.append([(sql.upsert, values) for values in sql.columns.values(kept)])
         gone = [key for key, row in rows.items() if row is None]
         if gone:
             names = models.by_name[name].primary_key
             keys = [dict(zip(names, key, strict=True)) for key in gone]
-            statements.append((models.sql[name].delete, [tables.row_json(keys)]))
+            found.append([(sql.delete, [tables.row_json(keys)])])
     for name, entries in changes.entries.items():
-        statements.append((models.sql[name].insert, [tables.row_json(entries)]))
-    return statements
+        sql = models.sql[name]
+        found.append([(sql.insert, values) for values in sql.columns.values(entries)])
+    return found
+
+
+def _written(row: projection.Row) -> projection.Row:
+    return row.written() if isinstance(row, projection.WrittenRow) else row

@@ -14,10 +14,7 @@ from dataclasses import dataclass, field
 import psycopg
 from psycopg import errors, pq
 
-from app.eventlog import connections
-
-Statement = tuple[str, Sequence[str]]
-"""SQL with numbered parameters, and their text."""
+from app.eventlog import columns, connections, statements
 
 Landed = Callable[[str | psycopg.Error], None]
 """Takes the first value that the transaction returned, or why it failed."""
@@ -47,7 +44,7 @@ class Sender:
         """How many transactions were not answered yet."""
         return len(self._flights)
 
-    def send(self, statements: Sequence[Statement], *, landed: Landed) -> None:
+    def send(self, transaction: Sequence[statements.Statement], *, landed: Landed) -> None:
         """Send a transaction, and have its outcome taken in once it is known."""
         flight = _Flight(landed)
         self._flights.append(flight)
@@ -55,9 +52,9 @@ class Sender:
             if len(self._flights) == 1:
                 self._pgconn.enter_pipeline_mode()
                 self._loop.add_reader(self._socket, self._read)
-            for text, values in statements:
+            for text, values in transaction:
                 name = self._names.get(text) or self._prepare(flight, text)
-                self._pgconn.send_query_prepared(name, [value.encode() for value in values])
+                self._pgconn.send_query_prepared(name, *_sent(values))
             self._pgconn.pipeline_sync()
             self._flush()
         except psycopg.OperationalError as error:
@@ -126,3 +123,11 @@ class Sender:
         self._loop.remove_writer(self._socket)
         for flight in flights:
             flight.landed(error)
+
+
+def _sent(values: Sequence[columns.Value]) -> tuple[list[bytes], list[int]]:
+    """Return the values and their formats."""
+    return (
+        [value.encode() if isinstance(value, str) else value for value in values],
+        [pq.Format.TEXT if isinstance(value, str) else pq.Format.BINARY for value in values],
+    )

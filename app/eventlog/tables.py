@@ -1,4 +1,4 @@
-"""The SQL of a table, from its description; rows travel as one JSON parameter."""
+"""The SQL of a table, from its description."""
 
 import functools
 from collections.abc import Iterable, Sequence
@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from psycopg import sql
 
+from app.eventlog import columns
 from projections import projection
 
 LIVE = "read"
@@ -20,6 +21,7 @@ class TableSql:
         self._table = table
         self._name = sql.Identifier(schema, table.name)
         self._types = {column.name: column.type for column in table.columns}
+        self.columns = columns.Columns(self._types)
 
     @functools.cached_property
     def create(self) -> sql.Composed:
@@ -82,12 +84,12 @@ class TableSql:
 
     @functools.cached_property
     def insert(self) -> str:
-        """Insert rows."""
+        """Insert some rows; the parameters are those of its columns."""
         return self._insert.as_string()
 
     @functools.cached_property
     def upsert(self) -> str:
-        """Insert rows, in place of those with the same key."""
+        """Insert some rows, in place of those with the same key."""
         return (
             sql.SQL("{} ON CONFLICT ({}) DO UPDATE SET ({}) = ROW (excluded.*)")
             .format(self._insert, _names(self._table.primary_key), _names(self._types))
@@ -96,7 +98,7 @@ class TableSql:
 
     @functools.cached_property
     def delete(self) -> str:
-        """Delete the rows of some keys."""
+        """Delete the rows of some keys, which come as JSON."""
         return (
             sql.SQL(
                 "DELETE FROM {name} AS t USING json_populate_recordset(NULL::{name}, %s::json) "
@@ -108,9 +110,7 @@ class TableSql:
 
     @property
     def _insert(self) -> sql.Composed:
-        return sql.SQL(
-            "INSERT INTO {name} SELECT * FROM json_populate_recordset(NULL::{name}, %s::json)"
-        ).format(name=self._name)
+        return self.columns.insert(self._name)
 
     @property
     def _keys(self) -> sql.Composed:
@@ -132,15 +132,8 @@ def key_arrays(table: projection.Table, keys: Sequence[projection.Key]) -> list[
 
 
 def row_json(rows: Sequence[object]) -> str:
-    """Return the parameter of `insert` and `upsert`, and of `delete` for rows of a key alone."""
-    return msgspec.json.encode(rows, enc_hook=_object).decode()
-
-
-def _object(row: object) -> dict[str, Any]:
-    """Return a row that is no dict."""
-    if not isinstance(row, projection.WrittenRow):
-        raise TypeError(f"{type(row).__name__} is no row")
-    return row.written()
+    """Return rows as one parameter, for what is written seldom."""
+    return msgspec.json.encode(rows).decode()
 
 
 def _names(names: Iterable[str]) -> sql.Composed:

@@ -6,17 +6,25 @@ What is stored goes out as one statement. BEGIN and COMMIT travel with what they
 """
 
 import dataclasses
-import functools
-import itertools
 from collections.abc import Iterator, Sequence
 from datetime import UTC
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg
+from psycopg import sql
 
+from app.eventlog import (
+    columns,
+    connections,
+    draft,
+    mapper,
+    projecting,
+    statements,
+    tables,
+    task,
+)
 from app.eventlog import command as commands
-from app.eventlog import connections, draft, mapper, projecting, sending, tables, task
 from app.eventlog import memory as memories
 from domain import events
 from projections import projection
@@ -37,19 +45,30 @@ _KNOWN = """
         ORDER BY originator_version DESC LIMIT 1
     ) AS latest
 """
-_INSERT_EVENTS = """
-    INSERT INTO ledger.events (position, originator_id, originator_version, topic, state,
-        event_id, command_id, metadata, recorded_at)
-    SELECT position, originator_id, originator_version, topic, state,
-        event_id, command_id, metadata, recorded_at
-    FROM json_populate_recordset(NULL::ledger.events, %s::json)
-"""
-_INSERT_COMMANDS = """
-    INSERT INTO ledger.commands (command_id, fingerprint, first_position, last_position,
-        recorded_at)
-    SELECT command_id, fingerprint, first_position, last_position, recorded_at
-    FROM json_populate_recordset(NULL::ledger.commands, %s::json)
-"""
+_EVENTS = columns.Columns(
+    {
+        "position": "int8",
+        "originator_id": "uuid",
+        "originator_version": "int8",
+        "topic": "text",
+        "state": "json",
+        "event_id": "uuid",
+        "command_id": "uuid",
+        "metadata": "jsonb",
+        "recorded_at": "timestamptz",
+    }
+)
+_COMMANDS = columns.Columns(
+    {
+        "command_id": "uuid",
+        "fingerprint": "text",
+        "first_position": "int8",
+        "last_position": "int8",
+        "recorded_at": "timestamptz",
+    }
+)
+_INSERT_EVENTS = _EVENTS.insert(sql.Identifier("ledger", "events")).as_string()
+_INSERT_COMMANDS = _COMMANDS.insert(sql.Identifier("ledger", "commands")).as_string()
 _MOVE_HEAD = "UPDATE ledger.head SET position = %s, recorded_at = %s"
 _ENQUEUE = """
     SELECT public.procrastinate_defer_jobs_v1(array_agg(ROW(
@@ -102,7 +121,7 @@ class Plan:
 
     drafted: draft.Draft
     receipts: Sequence[commands.Receipt]
-    statements: Sequence[sending.Statement]
+    statements: Sequence[statements.Statement]
 
 
 def plan(*, rules: Rules, memory: memories.Memory, requests: Sequence[Request]) -> Plan | None:
@@ -203,49 +222,36 @@ def recorded_command(row: tuple[Any, ...]) -> commands.RecordedCommand:
 async def _store(
     connection: connections.Connection, models: projecting.ReadModels, drafted: draft.Draft
 ) -> None:
-    for statement, values in _statements(models, drafted):
-        # Numbered parameters: psycopg hands the statement on as it is.
-        cursor = psycopg.AsyncRawCursor(connection)
-        await cursor.execute(statement.encode(), values, prepare=True)
+    for text, values in _statements(models, drafted):
+        await statements.execute(connection, text, values)
 
 
-def _statements(models: projecting.ReadModels, drafted: draft.Draft) -> list[sending.Statement]:
-    """Return what stores the draft: one statement, and one more if there are tasks."""
-    writes: list[tuple[str, list[str]]] = []
+def _statements(models: projecting.ReadModels, drafted: draft.Draft) -> list[statements.Statement]:
+    """Return what stores the draft: one statement if it is short, one more if there are tasks."""
+    writes: list[list[statements.Statement]] = []
     if drafted.commands:
-        writes.append((_INSERT_COMMANDS, [_command_rows(drafted)]))
+        writes.append([(_INSERT_COMMANDS, some) for some in _command_values(drafted)])
     if drafted.events:
-        writes.append((_INSERT_EVENTS, [tables.row_json(drafted.events)]))
-        writes.append((_MOVE_HEAD, [str(drafted.position), drafted.recorded_at.isoformat()]))
+        some_events = _EVENTS.values_in_order(drafted.events)
+        writes.append([(_INSERT_EVENTS, some) for some in some_events])
+        writes.append([(_MOVE_HEAD, [str(drafted.position), drafted.recorded_at.isoformat()])])
     writes += projecting.writes(models, drafted.folding.changes())
-    statements: list[sending.Statement] = []
-    if writes:
-        together = _together(tuple(text for text, _ in writes))
-        statements.append((together, [value for _, some in writes for value in some]))
+    stored = statements.in_turns(writes)
     if drafted.tasks:
-        statements.append((_ENQUEUE, [task.QUEUE, tables.row_json(drafted.tasks)]))
-    return statements
+        stored.append((_ENQUEUE, [task.QUEUE, tables.row_json(drafted.tasks)]))
+    return stored
 
 
-@functools.lru_cache(maxsize=1000)
-def _together(statements: tuple[str, ...]) -> str:
-    """Return one statement of several, with numbered parameters."""
-    numbers = itertools.count(1)
-    parts = [f"w{number} AS ({text})" for number, text in enumerate(statements)]
-    pieces = f"WITH {', '.join(parts)} SELECT 1".split("%s")
-    return pieces[0] + "".join(f"${next(numbers)}{piece}" for piece in pieces[1:])
-
-
-def _command_rows(drafted: draft.Draft) -> str:
-    return tables.row_json(
+def _command_values(drafted: draft.Draft) -> Iterator[list[columns.Value]]:
+    return _COMMANDS.values_in_order(
         [
-            {
-                "command_id": command_id,
-                "fingerprint": recorded.fingerprint,
-                "first_position": recorded.receipt.first_position,
-                "last_position": recorded.receipt.last_position,
-                "recorded_at": recorded.receipt.recorded_at,
-            }
+            (
+                command_id,
+                recorded.fingerprint,
+                recorded.receipt.first_position,
+                recorded.receipt.last_position,
+                recorded.receipt.recorded_at,
+            )
             for command_id, recorded in drafted.commands.items()
         ]
     )

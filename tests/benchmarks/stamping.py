@@ -214,8 +214,7 @@ def _fold(story: stories.Story) -> draft.Draft:
 def _log_rows(drafted: draft.Draft) -> dict[str, list[Row]]:
     return {
         "events": [
-            {**msgspec.structs.asdict(event), "state": bytes(event.state).decode()}
-            for event in drafted.events
+            {**event._asdict(), "state": bytes(event.state).decode()} for event in drafted.events
         ],
         "commands": [
             {
