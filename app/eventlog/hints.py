@@ -16,14 +16,12 @@ from app.eventlog import connections, reading
 CHANNEL = "stored_events"
 """The stock library's subscriptions to the view of that name listen here as well."""
 
+NOTIFY = f"NOTIFY {CHANNEL}".encode()
+"""Gives a hint to all processes."""
+
 _POLL = 0.5
 _SECONDS = 5.0
 _logger = logging.getLogger(__name__)
-
-
-async def notify(connection: connections.Connection) -> None:
-    """Give a hint to all processes."""
-    await connection.execute(f"NOTIFY {CHANNEL}")
 
 
 class Hints:

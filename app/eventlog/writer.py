@@ -228,7 +228,7 @@ class Writer:
         await asyncio.sleep(self._notified_at + _NOTIFY_EVERY - loop.time())
         self._notified_at = loop.time()
         with contextlib.suppress(commands.LogUnavailableError):
-            await self._pool.run(hints.notify)
+            await self._pool.ask(hints.NOTIFY)
 
     async def _connect(self) -> connections.Connection:
         # A process that stops in the middle must not keep the head from all others.
