@@ -152,7 +152,8 @@ class Writer:
 
         def landed(outcome: str | psycopg.Error) -> None:
             timer.cancel()
-            self._news.set()
+            if not self._is_sending:
+                self._news.set()  # the server has nothing to do: what waits goes out at once
             if isinstance(outcome, psycopg.Error):
                 # Somebody else was there, or a command is a repeat, or worse: a look tells.
                 self._memory.suspect()
@@ -160,6 +161,7 @@ class Writer:
             else:
                 self._memory.clock.tell(_EPOCH + timedelta(microseconds=int(outcome)))
                 self._settle(batch, plan.receipts)
+            self._news.set()  # else after those who heard of it, and may send the next by then
 
         self._sender.send(plan.statements, landed=landed)
         return True
