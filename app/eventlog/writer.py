@@ -233,10 +233,12 @@ class Writer:
             await self._pool.ask(hints.NOTIFY)
 
     async def _connect(self) -> connections.Connection:
-        # A process that stops in the middle must not keep the head from all others.
+        # A process that stops in the middle must not keep the head from all others. A look is
+        # planned once: how many rows it asks for changes nothing.
         self._connection = await self._pool.open(
             purpose="writer",
-            options=f"-c idle_in_transaction_session_timeout={self._seconds:g}s",
+            options=f"-c idle_in_transaction_session_timeout={self._seconds:g}s "
+            "-c plan_cache_mode=force_generic_plan",
         )
         # The server may be another one by now, which was restored or promoted.
         with connections.cut_after(self._connection, seconds=self._seconds / 2):
