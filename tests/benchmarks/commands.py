@@ -18,6 +18,7 @@ from tests.benchmarks.contenders import contender, emmett, message_db, pgbench, 
 
 _SECONDS = 3.0
 _ROUNDS = 3
+_TO_WARM_UP = 1.0  # seconds
 _CALLERS = (1, 16, contender.MOST_CALLERS)
 _HEADINGS = (
     "",
@@ -45,7 +46,7 @@ def main(seconds: float = _SECONDS) -> None:
     with server.running() as address:
         for number, each in enumerate(contenders):
             each.prepare(server.create_database(address, name=f"contender_{number}"))
-            each.run(callers=contender.MOST_CALLERS, seconds=1.0)  # everything is warm then
+            each.run(callers=contender.MOST_CALLERS, seconds=_TO_WARM_UP)
         garbage.spare_what_stays()  # as a server does
         rounds = _measured(contenders, seconds)
         for each in contenders:
@@ -61,6 +62,7 @@ def _measured(contenders: Sequence[contender.Contender], seconds: float) -> Roun
     for _ in range(_ROUNDS):
         for callers in _CALLERS:
             for each in contenders:
+                each.run(callers=callers, seconds=_TO_WARM_UP)  # others had the machine meanwhile
                 before = report.processor_seconds()
                 measured = each.run(callers=callers, seconds=seconds)
                 used = report.processor_seconds() - before
