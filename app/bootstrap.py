@@ -286,7 +286,7 @@ async def _audit(
         told.append(witnesses.webhook_witness(settings.audit_webhook))
     return Audit(
         sealer=sealer.Sealer(pool=ledger, key=key, told=witnesses.Witnesses(told)),
-        proofs=proofs.Proofs(pool=ledger),
+        proofs=proofs.Proofs(pool=ledger, common_position=event_log.common_position),
         feed=feed.Feed(pool=ledger, hints=event_log.hints),
         log_id=log_id,
         verifier_key=signer.verifier_key,

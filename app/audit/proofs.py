@@ -1,7 +1,7 @@
 """Inclusion and consistency proofs, from the stored nodes."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +13,10 @@ _COVERING = """
     SELECT size, note, signed_at FROM audit.checkpoints WHERE size >= %s::bigint
     ORDER BY size LIMIT 1
 """
+
+
+CommonPosition = Callable[[epochs.Place], Awaitable[int]]
+"""Returns a position that was read from this log. Raises LogDivergedError."""
 
 
 class NotCoveredError(Exception):
@@ -53,16 +57,17 @@ class Proofs:
     A place that a restore of the log has lost is refused with LogDivergedError.
     """
 
-    def __init__(self, *, pool: connections.Connections) -> None:
+    def __init__(self, *, pool: connections.Connections, common_position: CommonPosition) -> None:
         self._pool = pool
+        self._common_position = common_position
 
     async def checkpoint(self, *, size: int | None = None) -> Checkpoint:
         """Return the checkpoint of a size, the newest one without. Raises NotCoveredError."""
 
         async def work(connection: connections.Connection) -> Checkpoint:
-            await _require_known(connection, size)
             return await _checkpoint(connection, size)
 
+        await self._require_known(size)
         return await self._pool.run(work)
 
     async def inclusion(self, *, position: int, size: int | None = None) -> Inclusion:
@@ -72,27 +77,26 @@ class Proofs:
         """
 
         async def work(connection: connections.Connection) -> Inclusion:
-            await _require_known(connection, size)
             checkpoint = await _checkpoint(connection, size)
             if not 0 < position <= checkpoint.size:
                 raise NotCoveredError(
                     f"The log of size {checkpoint.size} does not hold position {position}."
                 )
-            if isinstance(position, epochs.Place):
-                await epochs.common_position(connection, position)
             spans = tree.inclusion(leaf=position - 1, size=checkpoint.size)
             own = (position - 1, position)
             leaf, *hashes = await _hashes(connection, [own, *spans])
             return Inclusion(position, leaf, tuple(hashes), checkpoint)
 
-        return await self._pool.run(work)
+        await self._require_known(size)
+        found = await self._pool.run(work)
+        if isinstance(position, epochs.Place):
+            await self._common_position(position)
+        return found
 
     async def consistency(self, *, earlier: int, size: int | None = None) -> Consistency:
         """Prove that one checkpoint continues an earlier one. Raises NotCoveredError."""
 
         async def work(connection: connections.Connection) -> Consistency:
-            await _require_known(connection, earlier)
-            await _require_known(connection, size)
             checkpoint = await _checkpoint(connection, size)
             before = await _checkpoint(connection, earlier)
             if before.size > checkpoint.size:
@@ -100,17 +104,18 @@ class Proofs:
             spans = tree.consistency(earlier=before.size, size=checkpoint.size)
             return Consistency(before, tuple(await _hashes(connection, spans)), checkpoint)
 
+        await self._require_known(earlier)
+        await self._require_known(size)
         return await self._pool.run(work)
 
+    async def _require_known(self, size: int | None) -> None:
+        """Refuse a size that tells a lost epoch.
 
-async def _require_known(connection: connections.Connection, size: int | None) -> None:
-    """Refuse a size that tells a lost epoch.
-
-    Digits alone are taken as they are: signed notes tell sizes so, and a proof that does not fit
-    the root of a note shows that its log was lost.
-    """
-    if isinstance(size, epochs.Place) and "." in size.text:
-        await epochs.common_position(connection, size)
+        Digits alone are taken as they are: signed notes tell sizes so, and a proof that does not
+        fit the root of a note shows that its log was lost.
+        """
+        if isinstance(size, epochs.Place) and "." in size.text:
+            await self._common_position(size)
 
 
 async def _checkpoint(connection: connections.Connection, size: int | None) -> Checkpoint:

@@ -47,8 +47,8 @@ def ledger(pool: psycopg_pool.AsyncConnectionPool[Any]) -> connections.Connectio
 
 
 @pytest.fixture
-def proving(ledger: connections.Connections) -> proofs.Proofs:
-    return proofs.Proofs(pool=ledger)
+def proving(ledger: connections.Connections, event_log: log.EventLog) -> proofs.Proofs:
+    return proofs.Proofs(pool=ledger, common_position=event_log.common_position)
 
 
 @pytest.fixture
