@@ -45,9 +45,16 @@ class _Follower:
     cursor: Cursor
     wanted: Wanted
     _waiter: asyncio.Future[None] | None = None
+    _was_told: bool = False
+
+    def look(self) -> None:
+        """Begin to look; what is told from now on may come too late to be seen."""
+        self._was_told = False
 
     async def wait(self) -> None:
-        """Wait until there may be something wanted."""
+        """Wait until there may be something wanted that the last look did not see."""
+        if self._was_told:
+            return
         self._waiter = asyncio.get_running_loop().create_future()
         try:
             await self._waiter
@@ -56,17 +63,17 @@ class _Follower:
 
     def wake(self) -> None:
         """Let it look for itself."""
+        self._was_told = True
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
     def tell(self, events: Sequence[projection.RecordedEvent], *, before: int | None) -> None:
         """Wake up if one of the new events is wanted: most are not, and sleep is cheap."""
-        if self._waiter is None or self._waiter.done():
-            return
-        if self.cursor.after != before or any(map(self.wanted, events)):
-            self.wake()
-        else:
+        is_asleep = self._waiter is not None and not self._waiter.done()
+        if is_asleep and self.cursor.after == before and not any(map(self.wanted, events)):
             self.cursor.after = events[-1].position
+        else:
+            self.wake()
 
 
 class Tail:
@@ -101,6 +108,7 @@ class Tail:
             cursor.seen = self._epochs.beginnings
         async with self._followed(follower):
             while not cursor.has_caught_up:
+                follower.look()
                 events = self._remembered(cursor.after)
                 if events is None:
                     events = await self._read(cursor.after)

@@ -8,7 +8,7 @@ import psycopg
 import psycopg_pool
 import pytest
 
-from app.eventlog import command, log
+from app.eventlog import command, epochs, log, tail
 from domain import events
 from projections import projection
 
@@ -117,3 +117,28 @@ async def test_follower_survives_a_lost_connection(
     async with asyncio.timeout(10):
         assert await follower == [1, 2, 3, 4]
     assert lost not in await listeners(database)
+
+
+async def test_follower_sees_what_came_while_it_looked(
+    event_log: log.EventLog, new_command: NewCommand, member: NewMember
+) -> None:
+    """The tail learns the head, with an event that the follower's own look just missed."""
+    has_missed, is_known = asyncio.Event(), asyncio.Event()
+
+    async def read(after: int) -> Sequence[projection.RecordedEvent]:
+        found = await event_log.read(after=after, limit=10)
+        if not has_missed.is_set():
+            has_missed.set()
+            await is_known.wait()
+        return found
+
+    async def head() -> int:
+        await has_missed.wait()
+        await write(event_log, new_command, member, 1)
+        asyncio.get_running_loop().call_later(0.1, is_known.set)
+        return await event_log.head()
+
+    newest = tail.Tail(hints=event_log.hints, epochs=epochs.Epochs(), read=read, head=head)
+    followed: Any = newest.follow(tail.Cursor(0), wanted=lambda _: True)
+    async with asyncio.timeout(5), contextlib.aclosing(followed):
+        assert (await anext(followed)).position == 1
