@@ -4,7 +4,7 @@ A snapshot belongs to one version of the aggregate's fold (`fold_version`), and 
 that was raised: the events tell everything anew.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
@@ -15,7 +15,7 @@ import msgspec
 from eventsourcing.domain import Aggregate
 
 from app.eventlog import snapshot
-from domain import environment, person, project, service_facts, service_instance, values
+from domain import environment, events, person, project, service_facts, service_instance, values
 
 EVERY = 200
 """So many events of an aggregate lie between two snapshots of it."""
@@ -84,9 +84,12 @@ KINDS: Mapping[str, _Kind] = MappingProxyType(
 _FOLDS = {kind.aggregate: fold for fold, kind in KINDS.items()}
 
 
-def is_due(aggregate: Aggregate, *, events: int) -> bool:
-    """Did the last events of the aggregate complete a stretch?"""
-    return type(aggregate) in _FOLDS and aggregate.version % EVERY < events
+def is_due(aggregate: Aggregate, recorded: Sequence[events.Event]) -> bool:
+    """Did those of the events that are the aggregate's complete a stretch?"""
+    since = aggregate.version % EVERY
+    if since >= len(recorded) or type(aggregate) not in _FOLDS:
+        return False
+    return since < sum(event.originator_id == aggregate.id for event in recorded)
 
 
 def taken(aggregate: Aggregate) -> snapshot.Snapshot:

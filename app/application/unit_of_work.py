@@ -65,30 +65,32 @@ class UnitOfWork:
 
     async def project(self, project_id: UUID) -> project.Project:
         """Load a project. Raises PROJECT_NOT_FOUND."""
-        return (await self._load(project.Project, [project_id]))[project_id]
+        return await self._load(project.Project, project_id)
 
     async def environment(self, environment_id: UUID) -> environment.Environment:
         """Load an environment. Raises ENVIRONMENT_NOT_FOUND, for a deleted one too."""
-        found = (await self._load(environment.Environment, [environment_id]))[environment_id]
+        found = await self._load(environment.Environment, environment_id)
         if found.is_deleted:
             raise missing.refusal(environment.Environment, environment_id)
         return found
 
     async def service(self, service_instance_id: UUID) -> service_instance.ServiceInstance:
         """Load a service instance. Raises SERVICE_NOT_FOUND."""
-        return (await self.services([service_instance_id]))[service_instance_id]
+        return await self._load(service_instance.ServiceInstance, service_instance_id)
 
     async def services(self, ids: Iterable[UUID]) -> dict[UUID, service_instance.ServiceInstance]:
         """Load service instances in one go, in this order. Raises SERVICE_NOT_FOUND."""
-        return await self._load(service_instance.ServiceInstance, ids)
+        wanted = list(ids)
+        await self._fetch(wanted)
+        return {key: self._require(service_instance.ServiceInstance, key) for key in wanted}
 
     async def deployment(self, deployment_id: UUID) -> deployment.Deployment:
         """Load a deployment. Raises NO_DEPLOYMENT_IN_PROGRESS if there is none."""
-        return (await self._load(deployment.Deployment, [deployment_id]))[deployment_id]
+        return await self._load(deployment.Deployment, deployment_id)
 
     async def token(self, token_id: UUID) -> api_token.ApiToken:
         """Load an API token. Raises TOKEN_NOT_FOUND."""
-        return (await self._load(api_token.ApiToken, [token_id]))[token_id]
+        return await self._load(api_token.ApiToken, token_id)
 
     async def person(self, person_id: UUID) -> person.Person | None:
         """Load a person; None for one that never signed up for anything."""
@@ -122,14 +124,13 @@ class UnitOfWork:
         before, self._first = self._begun, history
         return history.epoch == before.epoch and not history.events and not history.snapshots
 
-    async def keep(self, recorded: Sequence[events.Event], *, position: int) -> None:
+    def keep(self, recorded: Sequence[events.Event], *, position: int, command_id: UUID) -> None:
         """Keep the aggregates for the next command, now that all of it is recorded."""
         if self._first is None:
             return
-        for key, aggregate in self._aggregates.items():
-            count = sum(event.originator_id == key for event in recorded)
-            if snapshots.is_due(aggregate, events=count):
-                await self._take_snapshot(aggregate)
+        for aggregate in self._aggregates.values():
+            if snapshots.is_due(aggregate, recorded):
+                self._log.store(snapshots.taken(aggregate), command_id=command_id)
             self._log.keep.put(aggregate, position=position, epoch=self._first.epoch)
 
     @property
@@ -138,16 +139,9 @@ class UnitOfWork:
             raise RuntimeError("there is no time yet: load an aggregate, or begin")
         return self._first
 
-    async def _take_snapshot(self, aggregate: Aggregate) -> None:
-        try:
-            await self._log.store(snapshots.taken(aggregate))
-        except command.LogUnavailableError:
-            _logger.warning("no snapshot of %s: the log cannot be reached", aggregate.id)
-
-    async def _load(self, kind: type[_A], ids: Iterable[UUID]) -> dict[UUID, _A]:
-        wanted = list(ids)
-        await self._fetch(wanted)
-        return {key: self._require(kind, key) for key in wanted}
+    async def _load(self, kind: type[_A], aggregate_id: UUID) -> _A:
+        await self._fetch([aggregate_id])
+        return self._require(kind, aggregate_id)
 
     async def _fetch(self, wanted: Iterable[UUID]) -> None:
         missing = [key for key in wanted if key not in self._aggregates]
@@ -277,7 +271,7 @@ async def _attempt(
     except command.CommandReusedError as error:
         raise _key_reused() from error
     if not receipt.is_repeat:
-        await work.keep(recorded, position=receipt.last_position)
+        work.keep(recorded, position=receipt.last_position, command_id=request.command_id)
     return receipt.last_position
 
 

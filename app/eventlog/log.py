@@ -63,6 +63,7 @@ class EventLog:
         self._mapper = mapper.EventMapper()
         self._connections = connections.Connections(pool=pool, seconds=seconds)
         self._loader = loading.Loader(pool=self._connections, event_mapper=self._mapper)
+        self._snapshots = snapshot.Snapshots(pool=self._connections)
         self._hints = hints.Hints(pool=self._connections)
         self._tail = tail.Tail(
             hints=self._hints,
@@ -99,6 +100,7 @@ class EventLog:
         await self._tail.stop()
         await self._hints.stop()
         await self._writer.aclose()
+        await self._snapshots.aclose()
 
     @property
     def hints(self) -> hints.Hints:
@@ -159,13 +161,9 @@ class EventLog:
             return await self._loader.load(wanted)
         return await self._loader.load_until(wanted, until=until)
 
-    async def store(self, taken: snapshot.Snapshot) -> None:
-        """Store a snapshot."""
-
-        async def work(connection: connections.Connection) -> None:
-            await snapshot.store(connection, taken)
-
-        await self._connections.run(work)
+    def store(self, taken: snapshot.Snapshot, *, command_id: UUID) -> None:
+        """Store a snapshot soon, of what the command left; nobody waits for it."""
+        self._snapshots.put(taken, command_id=command_id)
 
     async def read(
         self, *, after: int, limit: int, originator_id: UUID | None = None

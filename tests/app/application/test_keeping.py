@@ -64,6 +64,17 @@ async def units(event_log: log.EventLog, project_id: UUID) -> int | None:
     return (await work.project(project_id)).units.get("postgres")
 
 
+async def snapshot_of(
+    event_log: log.EventLog, project_id: UUID, version: int, *, fold: str = "Project.1"
+) -> snapshot.Snapshot:
+    """Wait until it is stored."""
+    async with asyncio.timeout(10):
+        while True:
+            found = (await event_log.load(project_id, folds=[fold])).snapshots.get(project_id)
+            if found is not None and found.originator_version == version:
+                return found
+
+
 async def read_after(event_log: log.EventLog, project_id: UUID) -> int:
     """Tell from which version on a command would read the project."""
     found = event_log.keep.take(project_id)
@@ -197,6 +208,7 @@ async def test_long_stream_is_read_from_its_snapshot(
     project_id = await new_project(event_log)
     for number in range(1, 8):
         await subscribe(event_log, project_id, number)
+    await snapshot_of(event_log, project_id, 5)
 
     history = await other_log.load(project_id, folds=snapshots.KINDS)
 
@@ -215,22 +227,46 @@ async def test_snapshot_of_another_fold_is_ignored_and_replaced(
     monkeypatch.setattr(snapshots, "EVERY", 2)
     project_id = await new_project(event_log)
     await subscribe(event_log, project_id, 3)
-    [taken] = (await event_log.load(project_id, folds=snapshots.KINDS)).snapshots.values()
+    taken = await snapshot_of(event_log, project_id, 2)
+    last = (await event_log.read(after=0, limit=2, originator_id=project_id))[-1]
     old = snapshot.Snapshot(
         originator_id=project_id,
         originator_version=2,
         fold="Project.0",
         state=taken.state.replace('"postgres":3', '"postgres":300'),
     )
-    await event_log.store(old)
-    assert (await other_log.load(project_id, folds=["Project.0"])).snapshots == {project_id: old}
+    event_log.store(old, command_id=last.command_id)
+    assert await snapshot_of(other_log, project_id, 2, fold=old.fold) == old
 
     assert await units(other_log, project_id) == 3
     await subscribe(other_log, project_id, 4)
     await subscribe(other_log, project_id, 5)
 
-    [new] = (await other_log.load(project_id, folds=snapshots.KINDS)).snapshots.values()
-    assert (new.fold, new.originator_version) == (taken.fold, 4)
+    new = await snapshot_of(other_log, project_id, 4, fold=taken.fold)
+    assert '"postgres":5' in new.state
+
+
+async def test_snapshot_of_what_is_not_in_the_log_is_not_stored(
+    event_log: log.EventLog, other_log: log.EventLog
+) -> None:
+    """The log was restored meanwhile, and holds another event in that place, or none."""
+    project_id = await new_project(event_log)
+    await subscribe(event_log, project_id, 1)
+    recorded = await event_log.read(after=0, limit=2, originator_id=project_id)
+    lost = unit_of_work.replay([event.event for event in recorded])
+    assert isinstance(lost, project.Project)
+    lost.subscribe(units={"postgres": 7}, at=MOMENT)
+    lost.collect_events()
+
+    event_log.store(snapshots.taken(lost), command_id=recorded[-1].command_id)
+    await event_log.aclose()
+    assert (await other_log.load(project_id, folds=snapshots.KINDS)).snapshots == {}
+    await subscribe(other_log, project_id, 2)
+    other_log.store(snapshots.taken(lost), command_id=uuid4())
+    await other_log.aclose()
+
+    history = await other_log.load(project_id, folds=snapshots.KINDS)
+    assert (history.snapshots, len(history.events[project_id])) == ({}, 3)
 
 
 async def test_snapshot_brings_back_the_same_project(event_log: log.EventLog) -> None:
