@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from app import uuids
 from app.access.caller import Caller
 from app.eventlog import command
 
@@ -28,14 +29,14 @@ class Request:
     """Who must be allowed to; None if the system itself acts."""
     traceparent: str | None = None
     """The trace that it belongs to, as W3C Trace Context writes it; a new one if None."""
-    correlation_id: UUID = dataclasses.field(default_factory=uuid.uuid4)
+    correlation_id: UUID = dataclasses.field(default_factory=uuids.random)
     causation_id: UUID | None = None
     command_id: UUID = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
         """Derive the command's id: a key is the caller's own, and names one command."""
         command_id = (
-            uuid.uuid4()
+            uuids.random()
             if self.idempotency_key is None
             else uuid.uuid5(_NAMESPACE, f"{self.actor}\n{self.idempotency_key}")
         )

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import msgspec
 
+from app import uuids
 from app.eventlog import command as commands
 from app.eventlog import mapper, projecting, task
 from domain import events
@@ -198,7 +199,8 @@ def as_recorded(
 def _event_id(command_id: UUID, index: int) -> UUID:
     """Return uuid5(command_id, str(index)), at a third of its time: this is done for each event."""
     name = command_id.bytes + str(index).encode()
-    return UUID(bytes=hashlib.sha1(name, usedforsecurity=False).digest()[:16], version=5)
+    digest = hashlib.sha1(name, usedforsecurity=False).digest()
+    return uuids.of_bytes(digest[:16], version=5)
 
 
 def _metadata(command: commands.Command) -> Metadata:

@@ -5,7 +5,7 @@ import collections
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from app.eventlog import asking, connections, mapper, reading, snapshot
@@ -44,8 +44,7 @@ _LOAD = b"""
 """
 
 
-@dataclass(frozen=True)
-class History:
+class History(NamedTuple):
     """The events of some aggregates, as of a position; those without events are absent.
 
     They are those that follow the snapshot, if there is one.
