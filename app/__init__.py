@@ -5,4 +5,6 @@ embedded    PostgreSQL and S3 on a laptop
 access      who is calling: API tokens
 cli         the commands of `servicebook`
 gathering   many who want one thing each, answered by one search
+timers      of one length, at little cost for what is done before they end
+uuids       made of their bytes, at less cost than the class takes
 """

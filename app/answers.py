@@ -24,6 +24,7 @@ _SECURITY_HEADERS = (
     (b"referrer-policy", b"no-referrer"),
     (b"cache-control", b"no-store"),
 )
+_VARY = (b"vary", b"Accept")
 _CODES = MappingProxyType({404: "NOT_FOUND", 405: "BAD_USER_INPUT"})
 _REMEMBERED = 600  # seconds that a browser keeps the answer to a preflight
 
@@ -39,8 +40,11 @@ class _Guarded:
             if message["type"] == "http.response.start":
                 headers = message["headers"] = list(message["headers"])
                 brought = {name for name, _ in headers}
-                headers.extend(pair for pair in _SECURITY_HEADERS if pair[0] not in brought)
-                datastructures.MutableHeaders(raw=headers).add_vary_header("Accept")
+                headers += [pair for pair in _SECURITY_HEADERS if pair[0] not in brought]
+                if _VARY[0] in brought:
+                    datastructures.MutableHeaders(raw=headers).add_vary_header("Accept")
+                else:
+                    headers.append(_VARY)
             await send(message)
 
         await self._app(scope, receive, send_guarded if scope["type"] == "http" else send)

@@ -9,8 +9,11 @@ each alone, so that only those suffer whose own it is.
 import asyncio
 import collections
 import dataclasses
+import functools
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Generic, TypeVar
+
+from app import timers
 
 _Key = TypeVar("_Key", bound=Hashable)
 _Found = TypeVar("_Found")
@@ -73,6 +76,7 @@ class Gathering(Generic[_Key, _Found]):
         self._beginning = 0
         self._under_way = 0
         self._slow = 0
+        self._prompt = timers.Timers(_PROMPT)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def get(self, key: _Key) -> _Found:
@@ -102,7 +106,7 @@ class Gathering(Generic[_Key, _Found]):
         self._beginning -= 1
         search = self._waiting.popleft()
         search.task = asyncio.current_task()
-        prompt = asyncio.get_running_loop().call_later(_PROMPT, self._let_others_go, search)
+        prompt = self._prompt.start(functools.partial(self._let_others_go, search))
         try:
             await self._search(search)
         finally:
@@ -125,8 +129,11 @@ class Gathering(Generic[_Key, _Found]):
         if not keys:
             return
         try:
-            async with asyncio.timeout(_TOGETHER if len(keys) > 1 else None):
+            if len(keys) == 1:
                 found = await self._find(keys)
+            else:
+                async with asyncio.timeout(_TOGETHER):
+                    found = await self._find(keys)
         except Exception as error:  # noqa: BLE001  those who wait are told
             if len(keys) > 1 and not isinstance(error, self._common):
                 await self._search_apart(search, keys)

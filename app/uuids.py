@@ -17,10 +17,19 @@ def random() -> UUID:
     return of_bytes(os.urandom(16), version=4)
 
 
+def of_digits(digits: str) -> UUID:
+    """Return the UUID of 32 hexadecimal digits."""
+    return _made(int(digits, 16))
+
+
 def of_bytes(value: bytes, *, version: int) -> UUID:
     """Return the UUID of 16 bytes, with its version in place of some bits."""
+    number = int.from_bytes(value, "big") & ~(_VERSION | _VARIANT)
+    return _made(number | version << 76 | _RFC_9562)
+
+
+def _made(number: int) -> UUID:
     made = _new(UUID)
-    number = int.from_bytes(value, "big") & ~(_VERSION | _VARIANT) | version << 76 | _RFC_9562
     _set(made, "int", number)
     _set(made, "is_safe", _unknown)
     return made

@@ -55,7 +55,7 @@ class SignIn:
         found = None if token_hash is None else self._known.get(token_hash)
         if found is None or found.until < time.monotonic():
             return None
-        return dataclasses.replace(found.caller, doubt=caller.Doubt(found.proof))
+        return found.caller.remembered(found.proof)
 
     async def authenticate(self, token: str) -> caller.Caller | None:
         """Return whoever the token speaks for; None, and a line in the log, if for nobody.

@@ -20,7 +20,7 @@ import psycopg_pool
 from psycopg import conninfo, errors, pq
 from psycopg.types import json
 
-from app import cancellation
+from app import cancellation, timers
 from app.eventlog import asking, command
 
 LOST = (
@@ -108,6 +108,7 @@ class Connections:
     def __init__(self, *, pool: psycopg_pool.AsyncConnectionPool[Any], seconds: float) -> None:
         self._pool = pool
         self._seconds = seconds
+        self._cuts = timers.Timers(seconds / 2)
 
     @property
     def conninfo(self) -> str:
@@ -164,9 +165,7 @@ class Connections:
         # A short wait: the pool tries to connect at once only when somebody asks.
         patience = min(_WAIT_FOR_CONNECTION, max(0.0, _remaining(deadline)))
         connection = await self._pool.getconn(timeout=patience)
-        # Half of the time: if this session has fallen silent, another may answer.
-        seconds = min(self._seconds / 2, _remaining(deadline))
-        cutting = asyncio.get_running_loop().call_later(seconds, cut, connection)
+        cutting = self._cut_later(connection, _remaining(deadline))
         try:
             result = await work(connection)
             if connection.pgconn.transaction_status == pq.TransactionStatus.INTRANS:
@@ -175,6 +174,13 @@ class Connections:
         finally:
             cutting.cancel()
             await self._pool.putconn(connection)  # which rolls back what was not committed
+
+    def _cut_later(self, connection: Connection, left: float) -> timers.Timer | asyncio.TimerHandle:
+        """Cut it after half of the time: if this session has fallen silent, another may answer."""
+        call = functools.partial(cut, connection)
+        if left < self._seconds / 2:
+            return asyncio.get_running_loop().call_later(left, call)
+        return self._cuts.start(call)
 
 
 @contextlib.contextmanager

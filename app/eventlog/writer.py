@@ -3,6 +3,7 @@
 import asyncio
 import collections
 import contextlib
+import functools
 import itertools
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -10,8 +11,9 @@ from typing import NamedTuple
 
 import psycopg
 
+from app import timers
 from app.eventlog import command as commands
-from app.eventlog import connections, deadlines, hints, sending, transaction
+from app.eventlog import connections, hints, sending, transaction
 from app.eventlog import epochs as log_epochs
 from app.eventlog import memory as memories
 
@@ -25,11 +27,14 @@ _FRESH = 1.0  # seconds for which a write proves that the next one is possible
 _TO_CHECK = 2.0
 
 
+_Outcome = asyncio.Future[commands.Receipt | None]
+
+
 class _Pending(NamedTuple):
     """A request that waits; without one, the question whether anything can be written."""
 
     request: transaction.Request | None
-    outcome: deadlines.Outcome
+    outcome: _Outcome
 
 
 class Writer:
@@ -54,7 +59,8 @@ class Writer:
         self._epochs = epochs
         self._followers = followers
         self._seconds = seconds
-        self._deadlines = deadlines.Deadlines(seconds=seconds)
+        self._deadlines = timers.Timers(seconds)
+        self._cuts = timers.Timers(seconds / 2)
         self._waiting: collections.deque[_Pending] = collections.deque()
         self._task: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
@@ -69,8 +75,11 @@ class Writer:
         Raises an AppendError, or what a fold or a statement raised.
         """
         outcome = self._put(request)
-        self._deadlines.add(outcome)
-        receipt = await outcome
+        deadline = self._deadlines.start(functools.partial(_give_up, outcome))
+        try:
+            receipt = await outcome
+        finally:
+            deadline.cancel()
         if receipt is None:
             raise TypeError("a request has a receipt")
         return receipt
@@ -82,7 +91,7 @@ class Writer:
         """
         if asyncio.get_running_loop().time() > self._wrote_at + _FRESH:
             outcome, seconds = self._put(None), min(self._seconds, _TO_CHECK)
-            timer = asyncio.get_running_loop().call_later(seconds, deadlines.give_up, outcome)
+            timer = asyncio.get_running_loop().call_later(seconds, _give_up, outcome)
             try:
                 await outcome
             finally:
@@ -94,12 +103,11 @@ class Writer:
             await asyncio.wait([self._task])
         if self._telling is not None:
             await asyncio.wait([self._telling])
-        self._deadlines.stop()
         await self._disconnect()
 
-    def _put(self, request: transaction.Request | None) -> deadlines.Outcome:
+    def _put(self, request: transaction.Request | None) -> _Outcome:
         """Let a request wait for its turn, and return what becomes of it."""
-        outcome: deadlines.Outcome = asyncio.get_running_loop().create_future()
+        outcome: _Outcome = asyncio.get_running_loop().create_future()
         self._waiting.append(_Pending(request, outcome))
         self._news.set()
         if self._task is None or self._task.done():
@@ -146,9 +154,7 @@ class Writer:
         if plan is None:
             return False
         self._memory.look_ahead(plan.drafted)
-        timer = asyncio.get_running_loop().call_later(
-            self._seconds / 2, connections.cut, self._connection
-        )
+        timer = self._cuts.start(functools.partial(connections.cut, self._connection))
 
         def landed(outcome: str | psycopg.Error) -> None:
             timer.cancel()
@@ -256,6 +262,12 @@ class Writer:
             # It may be broken already; nothing on it is wanted any more.
             with contextlib.suppress(psycopg.Error):
                 await connection.close()
+
+
+def _give_up(outcome: _Outcome) -> None:
+    """Tell who waits that the log cannot be reached, unless there is an outcome."""
+    if not outcome.done():
+        outcome.set_exception(commands.LogUnavailableError())
 
 
 def _requests(batch: Sequence[_Pending]) -> list[transaction.Request]:

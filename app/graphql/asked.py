@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 from starlette import requests, status, types
 
+from app import timers
 from app.graphql import limits, negotiation, patience, trusted
 
 
@@ -25,7 +26,11 @@ def holds_one(request: requests.Request) -> bool:
 
 
 async def read(
-    request: requests.Request, *, documents: trusted.Documents, allowed: limits.Limits
+    request: requests.Request,
+    *,
+    documents: trusted.Documents,
+    allowed: limits.Limits,
+    watches: timers.Timers,
 ) -> Asked:
     """Return the operation. Raises RefusedRequestError (400, 408, 413), DocumentRefusedError."""
     if request.method == "GET":
@@ -35,7 +40,7 @@ async def read(
             if name in given:
                 parameters[name] = decoded(given[name]) if given[name] else None
         return _asked(parameters, documents)
-    parameters = decoded(await _body(request, allowed))
+    parameters = decoded(await _body(request, allowed, watches))
     if not isinstance(parameters, dict):
         raise _malformed("The body must be a JSON object.")
     return _asked(parameters, documents)
@@ -51,12 +56,12 @@ def decoded(text: str | bytes) -> Any:  # noqa: ANN401  any JSON
         raise _malformed("This is no JSON.") from error
 
 
-async def _body(request: requests.Request, allowed: limits.Limits) -> bytes:
+async def _body(request: requests.Request, allowed: limits.Limits, watches: timers.Timers) -> bytes:
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced[:20]) > allowed.body:
         raise _too_large(allowed.body)
     try:
-        with patience.Patience(allowed.seconds):
+        with patience.Patience(allowed.seconds, watches=watches):
             return await _received(request.receive, most=allowed.body)
     except TimeoutError as error:
         raise negotiation.RefusedRequestError(

@@ -95,7 +95,10 @@ class GraphQLApp(asgi.GraphQL[context.Context, None]):
         )
         self._parts = parts
         self.documents = parts.documents
-        self._shortcut = shortcut.Shortcut(schema=schema, reader=parts.reader)
+        self._watches = patience.watches()
+        self._shortcut = shortcut.Shortcut(
+            schema=schema, reader=parts.reader, watches=self._watches
+        )
         self._purses = costs.Purses(budget=self._allowed.budget)
         self.groups = groups.Groups(schema)
         self.streams = streams.Streams(
@@ -154,7 +157,9 @@ class GraphQLApp(asgi.GraphQL[context.Context, None]):
     ) -> responses.Response:
         response = responses.Response()
         who = await self.get_context(request, response)
-        operation = await asked.read(request, documents=self.documents, allowed=self._allowed)
+        operation = await asked.read(
+            request, documents=self.documents, allowed=self._allowed, watches=self._watches
+        )
         may_be = _OVER_GET if request.method == "GET" else _OVER_POST
         is_stream = wanted.json is None
         if wanted.has_events and not is_stream:
@@ -251,7 +256,7 @@ class GraphQLApp(asgi.GraphQL[context.Context, None]):
     async def _authenticated(self, token: str) -> caller.Caller | None:
         """Return who it is. Raises LogUnavailableError if that takes too long."""
         try:
-            with patience.Patience(self._allowed.seconds):
+            with patience.Patience(self._allowed.seconds, watches=self._watches):
                 return await self._parts.authenticate(token)
         except TimeoutError as error:
             raise command.LogUnavailableError from error

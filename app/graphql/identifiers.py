@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from uuid import UUID
 
+from app import uuids
+
 _SHAPE = re.compile(r"(prj|env|svc|dep)_([0-9a-f]{32})")
 
 TYPES: Mapping[str, str] = MappingProxyType(
@@ -28,7 +30,7 @@ def text(*, type_name: str, uuid: UUID) -> str:
 def parsed(id_: str) -> tuple[str, UUID] | None:
     """Return the type and the uuid of an id; None if it is malformed."""
     found = _SHAPE.fullmatch(id_)
-    return None if found is None else (TYPES[found[1]], UUID(found[2]))
+    return None if found is None else (TYPES[found[1]], uuids.of_digits(found[2]))
 
 
 def uuid_of(id_: str | None, *, type_name: str) -> UUID | None:

@@ -6,7 +6,14 @@ from typing import Self
 
 from starlette import types
 
+from app import timers
+
 _SECONDS = 0.2  # after which it is worth while to look
+
+
+def watches() -> timers.Timers:
+    """Return what begins to watch after a moment; a shorter patience lasts as long."""
+    return timers.Timers(_SECONDS)
 
 
 class ClientLeftError(Exception):
@@ -16,21 +23,24 @@ class ClientLeftError(Exception):
 class Patience:
     """Ends the block with TimeoutError when time is up, with ClientLeftError if the client leaves.
 
-    One timer serves both: most blocks end before it does. Without `receive` nobody is watched.
+    One of the `watches` serves both: most blocks end before it does. Without `receive` nobody is
+    watched.
     """
 
-    def __init__(self, seconds: float, *, receive: types.Receive | None = None) -> None:
+    def __init__(
+        self, seconds: float, *, watches: timers.Timers, receive: types.Receive | None = None
+    ) -> None:
         self._seconds = seconds
+        self._watches = watches
         self._receive = receive
         self._task = asyncio.current_task()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: timers.Timer | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._reason: ClientLeftError | TimeoutError | None = None
 
     def __enter__(self) -> Self:
         """Begin to watch soon."""
-        first = min(_SECONDS, self._seconds)
-        self._timer = asyncio.get_running_loop().call_later(first, self._begin)
+        self._timer = self._watches.start(self._begin)
         return self
 
     def __exit__(

@@ -17,6 +17,7 @@ import strawberry
 from starlette import types
 from strawberry.types.execution import PreExecutionError
 
+from app import timers
 from app.access import caller
 from app.graphql import (
     asked,
@@ -41,10 +42,13 @@ Answer = bytes | PreExecutionError
 class Shortcut:
     """Answers operations of a schema."""
 
-    def __init__(self, *, schema: strawberry.Schema, reader: reading.Reader) -> None:
+    def __init__(
+        self, *, schema: strawberry.Schema, reader: reading.Reader, watches: timers.Timers
+    ) -> None:
         self._schema = schema._schema  # noqa: SLF001  strawberry offers no other way
         self._allowed = limits.of(self._schema)
         self._reader = reader
+        self._watches = watches
         self._conversion = conversion.Conversion()
         self._operations = prepared.Operations(schema=self._schema)
 
@@ -74,9 +78,9 @@ class Shortcut:
             return None
         try:
             if reads is None:
-                with patience.Patience(self._allowed.seconds):
+                with patience.Patience(self._allowed.seconds, watches=self._watches):
                     return await self._change(found, bound, who)
-            with patience.Patience(self._reader.seconds, receive=receive):
+            with patience.Patience(self._reader.seconds, watches=self._watches, receive=receive):
                 return await self._read(reads, found.target, bound, who)
         except (patience.ClientLeftError, caller.UnprovenError):
             raise

@@ -45,7 +45,9 @@ class Both:
 
     def __init__(self, api: Api) -> None:
         self._api = api
-        self._shortcut = shortcut.Shortcut(schema=api.schema, reader=api.reader)
+        self._shortcut = shortcut.Shortcut(
+            schema=api.schema, reader=api.reader, watches=patience.watches()
+        )
         self.taken = 0
 
     async def short(self, text: str, variables: dict[str, Any] | None, who: context.Context) -> Any:  # noqa: ANN401  an answer, or None
