@@ -57,6 +57,10 @@ class _Joined:
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401  whatever a transport has
         return getattr(self._transport, name)
 
+    def is_closing(self) -> bool:
+        """Is it closed, or about to be? Each request asks this."""
+        return self._transport.is_closing()
+
     def write(self, data: bytes) -> None:
         """Send the data, with what else is written in this turn."""
         if not self._written:

@@ -129,6 +129,11 @@ class Scope:
     granted: tuple[UUID, ...] = ()
 
 
+def sees_all(caller: Caller | None) -> bool:
+    """Tell whether the caller sees what is in all projects."""
+    return caller is not None and not PLATFORM_ROLES.isdisjoint(caller.roles)
+
+
 def scope_of(caller: Caller | None) -> Scope:
     """Return what a caller sees; nobody sees nothing."""
     if caller is None:
@@ -136,8 +141,8 @@ def scope_of(caller: Caller | None) -> Scope:
     projects = tuple(sorted(caller.projects))
     if caller.granted_role is not None:
         granted = projects
-        return Scope(sees_all=_sees_all(caller), subject=None, granted=granted)
-    return Scope(sees_all=_sees_all(caller), subject=caller.subject, only_in=projects or None)
+        return Scope(sees_all=sees_all(caller), subject=None, granted=granted)
+    return Scope(sees_all=sees_all(caller), subject=caller.subject, only_in=projects or None)
 
 
 BETA_NEEDED = "Service management is in Beta. Sign up with `joinBeta` first."
@@ -160,7 +165,7 @@ def require_beta(*, action: Action, is_in_beta: bool) -> None:
 
 def sees(*, caller: Caller, standing: Standing) -> bool:
     """Tell whether the place exists for the caller."""
-    return _sees_all(caller) or role_at(caller=caller, standing=standing) is not None
+    return sees_all(caller) or role_at(caller=caller, standing=standing) is not None
 
 
 def role_at(*, caller: Caller, standing: Standing) -> Role | None:
@@ -207,10 +212,6 @@ def require_roles(*, roles: frozenset[Role], projects: frozenset[UUID]) -> None:
     else:
         return
     raise errors.InputRefusedError(code=RefusalCode.INVALID_INPUT, message=problem, path="roles")
-
-
-def _sees_all(caller: Caller) -> bool:
-    return not PLATFORM_ROLES.isdisjoint(caller.roles)
 
 
 def _forbidden(action: Action, why: str) -> errors.PermissionRefusedError:

@@ -62,7 +62,7 @@ async def read(info: context.Info, event: UUID | int, *, at: int) -> Any:  # noq
     operation: operations.Operation = info._raw_info.root_value  # noqa: SLF001  as below
     place = info.context.event_log.place(at)
     key = (operation.key, operation.given, info.context.caller, event, place)
-    sees_all = permissions.scope_of(info.context.caller).sees_all
+    sees_all = permissions.sees_all(info.context.caller)
     shared = info.context.reader.shared
 
     def is_remembered(told: sharing.Told | None) -> bool:

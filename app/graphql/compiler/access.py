@@ -64,7 +64,7 @@ IN_BETA = frozenset(
 
 def visible(*, table: str, there: sql.Composable, compiler: Compiler) -> sql.Composable:
     """Return the condition on the rows `there` of a table."""
-    if compiler.ask(lambda bound: _scope(bound).sees_all) is True:
+    if compiler.ask(lambda bound: permissions.sees_all(bound.caller)) is True:
         return sql.SQL("true")
     return _condition(
         table,

@@ -59,10 +59,12 @@ class AtMoment:
         self, *, field: selection.Field, here: sql.Composable | None, compiler: Compiler
     ) -> sql.Composable:
         """Return the object of the row."""
-        is_now = compiler.ask(
-            lambda bound: field.arguments(bound).get("at") is None, about=field.nodes[0]
+        can_be_then = any(
+            argument.name.value == "at" for argument in field.nodes[0].arguments or ()
         )
-        if is_now is True:
+        if not can_be_then or compiler.ask(
+            lambda bound: field.arguments(bound).get("at") is None, about=field.nodes[0]
+        ):
             return self.now.expression(field=field, here=here, compiler=compiler)
 
         def prepared(table: str, *, is_below: bool) -> sql.Composable:
