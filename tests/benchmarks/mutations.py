@@ -29,7 +29,7 @@ _TABLE = """CREATE TABLE inserted (
 _TARGETS = "Wanted: 15 x stock at 64 connections; p50 below 1 ms where that of an insert is 0.3 ms."
 
 
-def main(seconds: float = 5) -> None:
+def main(seconds: float = 3) -> None:
     """Compare, measure and print."""
     with server.running() as address, contextlib.ExitStack() as stack:
         product = stack.enter_context(served.served(address, percent=_PERCENT))
@@ -48,12 +48,9 @@ def main(seconds: float = 5) -> None:
         _require_same(product.as_peer, stock, ours[0], theirs[0])
         print(report.versions(plain, "eventsourcing", "strawberry-graphql", "psycopg"))
         print(report.machine())
-        print(f"{seconds:g} s each, in turns.\n")
+        print(wrk.told(seconds))
         for connections in _CONNECTIONS:
-            measured = {}
-            for name, load in loads.items():
-                load.warm(connections=connections)
-                measured[name] = load.run(connections=connections, seconds=seconds)
+            measured = wrk.in_turns(loads, connections=connections, seconds=seconds)
             print(report.table(wrk.COMPARED, wrk.compared(connections, measured)), "\n", flush=True)
     print(_TARGETS)
 

@@ -18,7 +18,7 @@ Wanted: point read 2 x apollo and postgraphile; environment 12 x loaders, 3 x yo
 """
 
 
-def main(seconds: float = 5, percent: float = 100) -> None:
+def main(seconds: float = 3, percent: float = 100) -> None:
     """Load, compare, measure and print."""
     with served.running(percent=percent) as product:
         compare(product, seconds=seconds)
@@ -31,13 +31,11 @@ def compare(product: served.Served, *, seconds: float) -> None:
         print(report.versions(product.dsn, "psycopg", "strawberry-graphql", "starlette", "uvicorn"))
         print(node.versions("graphql", "graphql-yoga", "@apollo/server", "postgraphile", "pg"))
         print(report.machine())
-        print(f"{product.landmarks.events:,} events; {seconds:g} s each, in turns.\n", flush=True)
+        print(f"{product.landmarks.events:,} events.", wrk.told(seconds), flush=True)
         for question in questions.ALL:
             loads = _loads(question, [product.as_peer, *others], product)
             for connections in _CONNECTIONS:
-                measured = {
-                    name: _measured(load, connections, seconds) for name, load in loads.items()
-                }
+                measured = wrk.in_turns(loads, connections=connections, seconds=seconds)
                 print(f"{question.name}\n")
                 rows = wrk.compared(connections, measured)
                 print(report.table(wrk.COMPARED, rows), "\n", flush=True)
@@ -61,11 +59,6 @@ def _loads(
         )
         for peer, values in zip(asked, given, strict=True)
     }
-
-
-def _measured(load: wrk.Load, connections: int, seconds: float) -> wrk.Measured:
-    load.warm(connections=connections)
-    return load.run(connections=connections, seconds=seconds)
 
 
 if __name__ == "__main__":

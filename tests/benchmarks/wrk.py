@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psycopg
 
+ROUNDS = 3
 _RATE = re.compile(r"Requests/sec:\s+([\d.]+)")
 _COUNT = re.compile(r"(\d+) requests in")
 _PERCENTILE = re.compile(r"^\s+(50|99)%\s+([\d.]+)(us|ms|s|m) *$", re.MULTILINE)
@@ -109,6 +110,27 @@ class Load:
         sent = ", ".join(f"[==[{json.dumps(each)}]==]" for each in self.variables)
         headers = [f'wrk.headers["{name}"] = "{it}"' for name, it in self.headers.items()]
         return _LUA.format(sent=sent, head=head, tail=tail, headers="\n".join(headers))
+
+
+def in_turns(loads: Mapping[str, Load], *, connections: int, seconds: float) -> dict[str, Measured]:
+    """Return of each the round with the median rate, after a second to warm up for each.
+
+    A machine that others share is slow for some seconds at a time: one round would tell of that.
+    """
+    rounds: dict[str, list[Measured]] = {name: [] for name in loads}
+    for _ in range(ROUNDS):
+        for name, load in loads.items():
+            load.warm(connections=connections)
+            rounds[name].append(load.run(connections=connections, seconds=seconds))
+    return {
+        name: sorted(measured, key=lambda one: one.rate)[ROUNDS // 2]
+        for name, measured in rounds.items()
+    }
+
+
+def told(seconds: float) -> str:
+    """Say how it was measured."""
+    return f"Median of {ROUNDS} rounds of {seconds:g} s, taken in turns.\n"
 
 
 COMPARED = (
