@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import itertools
 import os
+import signal
 import subprocess
 import tempfile
 import time
@@ -70,7 +71,9 @@ class Clock:
 @contextlib.contextmanager
 def _shared() -> Iterator[str]:
     """Hold the memory that libfaketime shares among processes, open to every account."""
-    with subprocess.Popen([_FAKETIME, "-f", "+0", "sleep", "infinity"]) as keeper:
+    # A session of its own: faketime has a child, which would hold our output open after it.
+    holding = [_FAKETIME, "-f", "+0", "sleep", "infinity"]
+    with subprocess.Popen(holding, start_new_session=True) as keeper:
         names = [f"/faketime_{kind}_{keeper.pid}" for kind in ("sem", "shm")]
         memory = Path("/dev/shm")  # noqa: S108  where POSIX' shared memory is
         files = [memory / f"sem.{names[0][1:]}", memory / names[1][1:]]
@@ -80,7 +83,7 @@ def _shared() -> Iterator[str]:
                 file.chmod(0o666)
             yield " ".join(names)
         finally:
-            keeper.terminate()
+            os.killpg(keeper.pid, signal.SIGTERM)
 
 
 def run(
