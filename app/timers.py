@@ -4,6 +4,7 @@ A timer of the event loop takes as long as to parse a small request; these share
 """
 
 import asyncio
+import math
 from collections.abc import Callable
 
 
@@ -35,9 +36,13 @@ class Timers:
         self._running: dict[Timer, float] = {}  # until when; as they began, so they end
         self._next: asyncio.TimerHandle | None = None
 
-    def start(self, call: Callable[[], object]) -> Timer:
-        """Call back in so many seconds."""
+    def start(
+        self, call: Callable[[], object], *, within: float = math.inf
+    ) -> Timer | asyncio.TimerHandle:
+        """Call back in so many seconds, or within fewer, by a timer of its own."""
         loop = asyncio.get_running_loop()
+        if within < self._seconds:
+            return loop.call_later(within, call)
         timer = Timer(self._running, call)
         self._running[timer] = until = loop.time() + self._seconds
         if self._next is None:

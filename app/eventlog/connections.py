@@ -165,7 +165,8 @@ class Connections:
         # A short wait: the pool tries to connect at once only when somebody asks.
         patience = min(_WAIT_FOR_CONNECTION, max(0.0, _remaining(deadline)))
         connection = await self._pool.getconn(timeout=patience)
-        cutting = self._cut_later(connection, _remaining(deadline))
+        # Half of the time: if this session has fallen silent, another may answer.
+        cutting = self._cuts.start(functools.partial(cut, connection), within=_remaining(deadline))
         try:
             result = await work(connection)
             if connection.pgconn.transaction_status == pq.TransactionStatus.INTRANS:
@@ -174,13 +175,6 @@ class Connections:
         finally:
             cutting.cancel()
             await self._pool.putconn(connection)  # which rolls back what was not committed
-
-    def _cut_later(self, connection: Connection, left: float) -> timers.Timer | asyncio.TimerHandle:
-        """Cut it after half of the time: if this session has fallen silent, another may answer."""
-        call = functools.partial(cut, connection)
-        if left < self._seconds / 2:
-            return asyncio.get_running_loop().call_later(left, call)
-        return self._cuts.start(call)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ _SECONDS = 0.2  # after which it is worth while to look
 
 
 def watches() -> timers.Timers:
-    """Return what begins to watch after a moment; a shorter patience lasts as long."""
+    """Return what begins to watch after a moment."""
     return timers.Timers(_SECONDS)
 
 
@@ -34,13 +34,13 @@ class Patience:
         self._watches = watches
         self._receive = receive
         self._task = asyncio.current_task()
-        self._timer: timers.Timer | None = None
+        self._timer: timers.Timer | asyncio.TimerHandle | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._reason: ClientLeftError | TimeoutError | None = None
 
     def __enter__(self) -> Self:
         """Begin to watch soon."""
-        self._timer = self._watches.start(self._begin)
+        self._timer = self._watches.start(self._begin, within=self._seconds)
         return self
 
     def __exit__(

@@ -63,7 +63,7 @@ async def test_one_that_was_cancelled_is_never_called() -> None:
 async def test_one_may_cancel_another_that_is_due() -> None:
     some = timers.Timers(_SECONDS)
     cancelled, last = _Told(), _Told()
-    started: list[timers.Timer] = []
+    started = list[timers.Timer | asyncio.TimerHandle]()
 
     def first() -> None:
         started[0].cancel()
@@ -92,6 +92,20 @@ async def test_what_one_raises_is_not_for_the_others() -> None:
     loop.set_exception_handler(handler)
 
     assert [str(error) for error in raised] == ["broken"]
+
+
+async def test_one_may_end_sooner_than_the_others() -> None:
+    some = timers.Timers(60)
+    sooner, cancelled = _Told(), _Told()
+    begun = asyncio.get_running_loop().time()
+
+    some.start(cancelled, within=_SECONDS / 2).cancel()
+    some.start(sooner, within=_SECONDS)
+    await sooner.wait()
+
+    assert sooner.at is not None
+    assert sooner.at - begun >= _SECONDS
+    assert cancelled.at is None
 
 
 async def test_timers_go_on_after_a_pause() -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psycopg
 
-ROUNDS = 3
+_ROUNDS = 3
 _RATE = re.compile(r"Requests/sec:\s+([\d.]+)")
 _COUNT = re.compile(r"(\d+) requests in")
 _PERCENTILE = re.compile(r"^\s+(50|99)%\s+([\d.]+)(us|ms|s|m) *$", re.MULTILINE)
@@ -118,19 +118,19 @@ def in_turns(loads: Mapping[str, Load], *, connections: int, seconds: float) -> 
     A machine that others share is slow for some seconds at a time: one round would tell of that.
     """
     rounds: dict[str, list[Measured]] = {name: [] for name in loads}
-    for _ in range(ROUNDS):
+    for _ in range(_ROUNDS):
         for name, load in loads.items():
             load.warm(connections=connections)
             rounds[name].append(load.run(connections=connections, seconds=seconds))
     return {
-        name: sorted(measured, key=lambda one: one.rate)[ROUNDS // 2]
+        name: sorted(measured, key=lambda one: one.rate)[_ROUNDS // 2]
         for name, measured in rounds.items()
     }
 
 
 def told(seconds: float) -> str:
     """Say how it was measured."""
-    return f"Median of {ROUNDS} rounds of {seconds:g} s, taken in turns.\n"
+    return f"Median of {_ROUNDS} rounds of {seconds:g} s, taken in turns.\n"
 
 
 COMPARED = (

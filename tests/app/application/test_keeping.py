@@ -243,6 +243,7 @@ async def test_snapshot_of_another_fold_is_ignored_and_replaced(
     await subscribe(other_log, project_id, 5)
 
     new = await snapshot_of(other_log, project_id, 4, fold=taken.fold)
+    assert (new.fold, new.originator_version) == (taken.fold, 4)
     assert '"postgres":5' in new.state
 
 
