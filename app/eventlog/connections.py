@@ -41,6 +41,10 @@ Connection = psycopg.AsyncConnection[Any]
 _Result = TypeVar("_Result")
 
 
+class _SessionEndedError(psycopg.OperationalError):
+    """One session is gone. Of a server that is down, the pool has none to lend."""
+
+
 class Pool(psycopg_pool.AsyncConnectionPool[Connection]):
     """A pool whose connections are cut when somebody uses one for too long, and which lends fast.
 
@@ -132,7 +136,9 @@ class Connections:
             except LOST as error:
                 if _remaining(deadline) <= _LONGEST_PAUSE:
                     raise command.LogUnavailableError from error
-            await asyncio.sleep(pause(failures))
+                # Whoever ends a session ends others, too: after a pause the next may be gone.
+                seconds = 0.0 if isinstance(error, _SessionEndedError) else pause(failures)
+            await asyncio.sleep(seconds)
         raise AssertionError("unreachable: the loop ends by returning or raising")
 
     async def ask(self, statement: bytes, values: Sequence[str | None] = ()) -> list[asking.Row]:
@@ -171,6 +177,11 @@ class Connections:
             result = await work(connection)
             if connection.pgconn.transaction_status == pq.TransactionStatus.INTRANS:
                 await connection.commit()
+        except LOST as error:
+            if connection.closed:
+                raise _SessionEndedError from error
+            raise
+        else:
             return result
         finally:
             cutting.cancel()

@@ -4,12 +4,14 @@ from collections.abc import AsyncIterator
 
 import psycopg
 import pytest
+from psycopg import errors
 
 from app.eventlog import command, connections
 
 pytestmark = pytest.mark.anyio
 
 PURPOSE = "a test of connections"
+END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s"
 OTHERS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s"
 
 
@@ -29,6 +31,11 @@ async def opened(database: str, **options: float) -> AsyncIterator[connections.P
 
 async def pid_of(connection: connections.Connection) -> int:
     return connection.info.backend_pid
+
+
+async def pid_of_the_server(connection: connections.Connection) -> int:
+    [(pid,)] = await (await connection.execute("SELECT pg_backend_pid()")).fetchall()
+    return int(pid)
 
 
 async def test_connection_that_came_back_is_lent_next(database: str) -> None:
@@ -95,6 +102,46 @@ async def test_old_connection_is_replaced_in_time(database: str) -> None:
         async with asyncio.timeout(10):
             while await ways.run(pid_after_a_moment) == first:
                 pass
+
+
+async def test_no_pause_follows_sessions_that_were_ended(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def end_all() -> None:
+        async with await psycopg.AsyncConnection.connect(database) as other:
+            await other.execute(END, [PURPOSE])
+
+    async with opened(database, max_size=4) as pool:
+        ways = connections.Connections(pool=pool, seconds=5)
+        lent = [await pool.getconn() for _ in range(4)]
+        for connection in lent:
+            await pool.putconn(connection)
+        monkeypatch.setattr(connections, "pause", lambda _: 60.0)
+        await end_all()
+
+        async with asyncio.timeout(10):
+            assert await ways.run(pid_of_the_server) not in {each.info.backend_pid for each in lent}
+
+
+async def test_pause_follows_what_another_session_would_meet_as_well(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paused: list[int] = []
+
+    async def write(connection: connections.Connection) -> int:
+        if len(paused) < 2:
+            raise errors.ReadOnlySqlTransaction
+        return await pid_of(connection)
+
+    def pause(failures: int) -> float:
+        paused.append(failures)
+        return 0.0
+
+    async with opened(database) as pool:
+        monkeypatch.setattr(connections, "pause", pause)
+        await connections.Connections(pool=pool, seconds=5).run(write)
+
+    assert paused == [0, 1]
 
 
 async def test_transaction_left_open_is_neither_kept_nor_lent(database: str) -> None:
