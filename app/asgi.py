@@ -2,6 +2,7 @@
 
 import functools
 import urllib.parse
+from collections.abc import Awaitable, Callable, Sequence
 
 import strawberry
 from starlette.applications import Starlette
@@ -13,54 +14,17 @@ from app import answers, bootstrap, callbacks
 from app import settings as configuration
 from app.audit import serving as auditing
 from app.audit import streaming
-from app.eventlog import command
+from app.eventlog import command, log
 from app.graphiql import serving
 from app.graphql import http, limits, mutations, reading, trusted
 from app.graphql import schema as schemas
+from app.graphql import streams as open_streams
 
 
 def create(parts: bootstrap.Parts) -> Starlette:
     """Return the application over the parts of the program. Raises ManifestError."""
     settings = parts.settings
-    schema = _schema(_limits(settings))
-    documents = trusted.load(
-        settings.trusted_documents,
-        is_exclusive=settings.only_trusted_documents,
-        schema=schema._schema,  # noqa: SLF001  strawberry offers no other way
-    )
-
-    async def ready(_request: Request) -> Response:
-        """Tell whether commands and queries can be answered now."""
-        try:
-            position = await parts.event_log.check()
-        except command.LogUnavailableError as error:
-            return JSONResponse({"ready": False, "reason": error.message}, status_code=503)
-        return JSONResponse({"ready": True, "position": str(position)})
-
-    api = http.GraphQLApp(
-        schema=schema,
-        parts=http.Parts(
-            reader=reading.Reader(
-                pool=parts.read_pool,
-                event_log=parts.event_log,
-                texts=parts.texts,
-                schema=schema._schema,  # noqa: SLF001  strawberry offers no other way
-                seconds=settings.limit_seconds,
-            ),
-            event_log=parts.event_log,
-            application=parts.application,
-            authenticate=parts.sign_in.authenticate,
-            remembered=parts.sign_in.remembered,
-            proofs=parts.audit.proofs,
-            documents=documents,
-            is_introspection_open=settings.introspection,
-            conduct=http.Conduct(
-                allowed_origins=(*settings.allowed_origins, _origin(settings.own_url)),
-                seconds_to_begin=settings.websocket_init_timeout,
-                seconds_between_checks=settings.token_check_interval,
-            ),
-        ),
-    )
+    api = _api(parts)
     application = Starlette(
         exception_handlers=answers.HANDLERS,
         middleware=answers.middleware(
@@ -69,20 +33,10 @@ def create(parts: bootstrap.Parts) -> Starlette:
         routes=[
             Route("/graphql", api),
             WebSocketRoute("/graphql", api),
-            *auditing.Outside(
-                authenticate=parts.sign_in.authenticate,
-                proofs=parts.audit.proofs,
-                stream=streaming.Stream(
-                    feed=parts.audit.feed,
-                    log_id=parts.audit.log_id,
-                    streams=api.streams,
-                ),
-                verifier_key=parts.audit.verifier_key,
-                place=parts.event_log.place,
-            ).routes(),
+            *_audit_routes(parts, streams=api.streams),
             *callbacks.routes(parts.application.receivers),
             Route("/healthz", _alive),
-            Route("/readyz", ready),
+            Route("/readyz", _readiness(parts.event_log)),
             *serving.routes(),
         ],
     )
@@ -117,6 +71,50 @@ def _limits(settings: configuration.Settings) -> limits.Limits:
     )
 
 
+def _api(parts: bootstrap.Parts) -> http.GraphQLApp:
+    settings = parts.settings
+    schema = _schema(_limits(settings))
+    plain = schema._schema  # noqa: SLF001  strawberry offers no other way
+    return http.GraphQLApp(
+        schema=schema,
+        parts=http.Parts(
+            reader=reading.Reader(
+                pool=parts.read_pool,
+                event_log=parts.event_log,
+                texts=parts.texts,
+                schema=plain,
+                seconds=settings.limit_seconds,
+            ),
+            event_log=parts.event_log,
+            application=parts.application,
+            authenticate=parts.sign_in.authenticate,
+            remembered=parts.sign_in.remembered,
+            proofs=parts.audit.proofs,
+            documents=trusted.load(
+                settings.trusted_documents,
+                is_exclusive=settings.only_trusted_documents,
+                schema=plain,
+            ),
+            is_introspection_open=settings.introspection,
+            conduct=http.Conduct(
+                allowed_origins=(*settings.allowed_origins, _origin(settings.own_url)),
+                seconds_to_begin=settings.websocket_init_timeout,
+                seconds_between_checks=settings.token_check_interval,
+            ),
+        ),
+    )
+
+
+def _audit_routes(parts: bootstrap.Parts, *, streams: open_streams.Streams) -> Sequence[Route]:
+    return auditing.Outside(
+        authenticate=parts.sign_in.authenticate,
+        proofs=parts.audit.proofs,
+        stream=streaming.Stream(feed=parts.audit.feed, log_id=parts.audit.log_id, streams=streams),
+        verifier_key=parts.audit.verifier_key,
+        place=parts.event_log.place,
+    ).routes()
+
+
 def _origin(url: str) -> str:
     parts = urllib.parse.urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
@@ -124,3 +122,15 @@ def _origin(url: str) -> str:
 
 async def _alive(_request: Request) -> Response:
     return JSONResponse({"alive": True})
+
+
+def _readiness(event_log: log.EventLog) -> Callable[[Request], Awaitable[Response]]:
+    async def ready(_request: Request) -> Response:
+        """Tell whether commands and queries can be answered now."""
+        try:
+            position = await event_log.check()
+        except command.LogUnavailableError as error:
+            return JSONResponse({"ready": False, "reason": error.message}, status_code=503)
+        return JSONResponse({"ready": True, "position": str(position)})
+
+    return ready

@@ -4,14 +4,12 @@ import asyncio
 import contextlib
 import dataclasses
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from datetime import timedelta
 from typing import Any
 
-import msgspec
 import procrastinate
 import psycopg_pool
-from psycopg import rows
 
 import projections
 from app import (
@@ -23,6 +21,7 @@ from app import (
     key_ring,
     migrations,
     object_storage,
+    offered,
     personal_texts,
     secrets,
 )
@@ -30,14 +29,12 @@ from app import brokers as broker_parts
 from app import catalogue as catalogues
 from app import settings as configuration
 from app.access import issuer_keys, oidc, sign_in
-from app.application import choices
 from app.audit import feed, lines, proofs, sealer, signing, witnesses
 from app.eventlog import connections, log, rebuild
 from app.graphql import reading
 from app.providers import contract, postgres, rabbitmq, s3
 from app.work import clock, deployment_tasks, policies, queue, service_tasks
 from app.work import orders as order_parts
-from projections import offerings
 
 _CONNECTIONS = 8  # beside those of queries: the writer, loads, feeds, credentials
 _AUDIT_SECONDS = 5.0
@@ -101,13 +98,13 @@ async def assembled(
         event_log = await stack.enter_async_context(_event_log(pool))
         await event_log.begin()
         stack.push_async_callback(brokers.aclose)
-        catalogue = await _joined(pool, own_catalogue, brokers)
+        catalogue = await offered.with_brokers(pool, own_catalogue, brokers)
         orders = order_parts.orders(event_log=event_log, catalogue=catalogue, pool=pool)
         providers = _providers(settings, found, storage)
         for provider in providers.values():
             stack.push_async_callback(provider.aclose)
         providers |= brokers.providers(orders)
-        await _publish(pool, catalogue, providers)
+        await offered.publish(pool, catalogue, providers)
         vault = secrets.Vault(pool=pool, keys=keys)
         texts = personal_texts.PersonalTexts(pool=pool, keys=keys)
         agreements = exchange.VaultExchange(vault=vault, public_url=settings.own_url)
@@ -146,7 +143,7 @@ async def assembled(
 
         async def take_in_more() -> None:
             providers.update(brokers.providers(orders))
-            await _publish(pool, catalogue, providers)
+            await offered.publish(pool, catalogue, providers)
 
         await stack.enter_async_context(_beside(brokers.ask_until_all_answered(take_in_more)))
         yield Parts(
@@ -350,25 +347,6 @@ def _terms(settings: configuration.Settings) -> application.Terms:
     )
 
 
-async def _joined(
-    pool: psycopg_pool.AsyncConnectionPool[Any],
-    catalogue: catalogues.Catalogue,
-    brokers: broker_parts.Brokers,
-) -> catalogues.Catalogue:
-    """Return the catalogue with what brokers offer, or offered when they were last asked."""
-    names = brokers.provider_names
-    if not names:
-        return catalogue
-    await brokers.ask()
-    async with pool.connection() as connection:
-        cursor = connection.cursor(row_factory=rows.dict_row)
-        known = await (await cursor.execute(offerings.KNOWN, [names])).fetchall()
-    before: dict[str, list[catalogues.Offering]] = {name: [] for name in names}
-    for row in known:
-        before[row["provider"]].append(catalogues.remembered(row))
-    return brokers.joined(catalogue, known=before)
-
-
 @contextlib.asynccontextmanager
 async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     """Do work meanwhile, which ends with the program."""
@@ -377,38 +355,3 @@ async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         yield
     finally:
         await cancellation.end(task)
-
-
-async def _publish(
-    pool: psycopg_pool.AsyncConnectionPool[Any],
-    catalogue: catalogues.Catalogue,
-    providers: Mapping[str, object],
-) -> None:
-    """Copy the catalogue to where queries find it."""
-    published = [
-        {
-            "name": offering.name,
-            "title": offering.title,
-            "description": offering.description,
-            "kind": offering.kind,
-            "provider": offering.provider,
-            "is_configured": choices.is_provided(catalogue, providers, offering.name),
-            "is_retired": offering.is_retired,
-            "position_in_list": place,
-            "plans": [
-                {
-                    "name": plan.name,
-                    "title": plan.title,
-                    "description": plan.description,
-                    "is_default": plan.is_default,
-                    "parameters_schema": plan.parameters,
-                    "settings": plan.settings,
-                }
-                for plan in offering.plans
-            ],
-        }
-        for place, offering in enumerate(catalogue.offerings)
-    ]
-    async with pool.connection() as connection, connection.transaction():
-        await connection.execute(offerings.UPSERT, [msgspec.json.encode(published).decode()])
-        await connection.execute(offerings.RETIRE, [offerings.names(published)])
