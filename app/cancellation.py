@@ -1,7 +1,7 @@
 """Cancellations that do not get lost.
 
 Before Python 3.12, asyncio.wait_for swallows a cancellation that meets the very moment it
-returns, and psycopg waits by it.
+returns, and psycopg's pool waits by it.
 """
 
 import asyncio

@@ -403,11 +403,6 @@ class Settings:
         """The first token of a local run."""
         return self.data_directory / "token"
 
-    @property
-    def environments_directory(self) -> Path:
-        """Where the deployer env_file writes variables."""
-        return self.data_directory / "environments"
-
 
 def load(environ: Mapping[str, str] = os.environ) -> Settings:
     """Read the settings; raises SettingsError with everything that is wrong.

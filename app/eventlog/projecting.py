@@ -78,10 +78,6 @@ class ReadModels:
             return row
         return _plain(self._composites[name], row, before or {})
 
-    def table(self, name: str) -> projection.Table:
-        """Return the table of that name."""
-        return next(table for table in self.tables if table.name == name)
-
 
 class Folding:
     """Rows as they stand while events are folded into them; what is staged can be dropped."""
@@ -212,7 +208,7 @@ async def ask(
     cursors = {}
     for name, wanted in keys.items():
         cursor = connection.cursor(row_factory=dict_row)
-        arrays = tables.key_arrays(models.table(name), list(wanted))
+        arrays = tables.key_arrays(models.by_name[name], list(wanted))
         cursors[name] = await cursor.execute(models.sql[name].select, arrays)
     return cursors
 
@@ -226,7 +222,7 @@ async def answers(
     found: dict[str, Rows] = {}
     for name, wanted in keys.items():
         rows: Rows = dict.fromkeys(wanted)
-        primary_key = models.table(name).primary_key
+        primary_key = models.by_name[name].primary_key
         for row in await cursors[name].fetchall():
             rows[tuple(row[column] for column in primary_key)] = row
         found[name] = rows

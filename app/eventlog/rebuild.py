@@ -60,7 +60,6 @@ async def ensure_tables(
     pool: psycopg_pool.AsyncConnectionPool[Any],
     projections: Sequence[projection.Projection],
     journals: Sequence[projection.Journal],
-    progress: Progress | None = None,
     at_pace: Pace = pace.UNHURRIED,
 ) -> list[str]:
     """Make the tables that are missing or of another version, and return their names.
@@ -74,7 +73,7 @@ async def ensure_tables(
         )
         if stale:
             made = _Rebuild(connection, ways, stale, stale_journals)
-            comparison.tell(await made.fill(progress or _silent, at_pace))
+            comparison.tell(await made.fill(_silent, at_pace))
             await made.swap()
         return list(projecting.versions(stale, stale_journals))
 

@@ -10,7 +10,10 @@ variables    ... its variables, checked against their types
 patience     ... and how long is waited for the answer
 rows         lets graphql-core's executor walk what was read, where the short way is none
 operations   the operation at hand
-payloads     what a mutation answers
+mutations    what can be changed: each is one command
+conversion   ... its input as Python takes it
+payloads     ... and what it answers
+past         rows as they were, folded anew from the log
 following    what a subscription tells
 groups       ... to all who ask the same, together
 sharing      ... executed and written once

@@ -28,6 +28,7 @@ from app.providers.postgres_admin import Connection, PostgresAdmin
 from app.providers.postgres_limits import Limits
 
 _TENANT = "^svc_[0-9a-f]{32}$"
+_SESSIONS = 8
 
 
 class PostgresProvider:
@@ -41,14 +42,13 @@ class PostgresProvider:
         port: int,
         tolerated_databases: Collection[str] = (),
         deadline: float = 60.0,
-        sessions: int = 8,
     ) -> None:
         """Serve from the server at `address`; applications reach it by `host` and `port`.
 
         `tolerated_databases` are those that tenants may connect to by the operator's decision;
         any other that is open to them makes `ensure_credentials` fail.
         """
-        self._admin = PostgresAdmin(address=address, deadline=deadline, sessions=sessions)
+        self._admin = PostgresAdmin(address=address, deadline=deadline, sessions=_SESSIONS)
         self._host = host
         self._port = port
         self._tolerated_databases = frozenset(tolerated_databases)

@@ -10,7 +10,6 @@ from domain.service_instance import ServiceInstance
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DEADLINE = NOW + timedelta(minutes=30)
-NEXT_DEADLINE = DEADLINE + timedelta(minutes=30)
 GRACE = timedelta(days=7)
 NO_GRACE = timedelta()
 

@@ -30,6 +30,7 @@ def test_clients_of_both_protocols_are_served(served: Api, node: Node) -> None:
 
     told = node("clients.mjs", f"{served.product.url}/graphql", served.product.token, query, "3")
 
+    assert sorted(told) == ["sse", "ws"]
     for protocol, got in told.items():
         assert got["query"] == [{"data": {"viewer": {"subject": "admin"}}}], protocol
         assert "Cannot query field 'nothing'" in json.dumps(got["invalid"]), protocol

@@ -11,7 +11,7 @@ selection    the fields selected of a type: fragments, aliases, directives
 compiling    the walk: objects, parameters, questions
 sources      columns, expressions, related rows
 connections  keyset pages; `pages` says which one, `cursors` where, `filtering` of which rows
-moments      a row as it was
+moments      a row as it was; `positions` as clients see them
 documents    values inside a JSON document, in SQL or in Python
 nodes        things of any type, by id
 plans        the statement and its parameters, kept by operation

@@ -17,6 +17,9 @@ from app import gathering
 from app.access import caller, tokens
 from app.graphql.compiler import binding, compiling, documents, selection, texts
 
+_REMEMBERED = 512  # operations
+_VARIANTS = 64  # plans of one operation
+
 Row = tuple[str | None, ...]
 """The parameters of one execution."""
 
@@ -110,12 +113,8 @@ class _Variants:
 class Plans:
     """The plans of a schema: those used longest ago are forgotten first."""
 
-    def __init__(
-        self, *, schema: graphql.GraphQLSchema, limit: int = 512, variants: int = 64
-    ) -> None:
+    def __init__(self, *, schema: graphql.GraphQLSchema) -> None:
         self._schema = schema
-        self._limit = limit
-        self._variants = variants
         self._known: collections.OrderedDict[Hashable, _Variants] = collections.OrderedDict()
 
     def plan(self, *, target: Target, bound: binding.Binding) -> Plan:
@@ -124,7 +123,7 @@ class Plans:
         known = self._known.get(key)
         if known is None:
             known = self._known[key] = _Variants(target=target)
-            if len(self._known) > self._limit:
+            if len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
         self._known.move_to_end(key)
         found = known.root
@@ -134,7 +133,7 @@ class Plans:
 
     def _compile(self, known: _Variants, bound: binding.Binding) -> Plan:
         plan, answers = compiled(schema=self._schema, target=known.target, bound=bound)
-        if known.count >= self._variants:
+        if known.count >= _VARIANTS:
             known.root, known.count = None, 0
         known.count += 1
         known.root = _grown(known.root, answers, plan)

@@ -127,7 +127,7 @@ async def rename_prefix(
 @mutation(
     given=inputs.RemoveServiceInput,
     success=payloads.RemoveServiceSuccess,
-    description="Remove a detached service for good, with its data.",
+    description="Remove for good, with its data, a service that no running application uses.",
 )
 async def remove_service(
     use_cases: application.Application, request: Request, given: inputs.RemoveServiceInput

@@ -9,6 +9,7 @@ projects            projects, members, subscriptions
 environments        environments, revisions, deployers
 deployments         deployments and their plans
 service_instances   service instances, what is under way, what happened
+history             what is different between two moments
 audit               the log, event by event
 proofs              what makes the log checkable: checkpoints and proofs
 viewer              who asks

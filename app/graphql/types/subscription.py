@@ -150,9 +150,11 @@ def _stream(
     )
 
 
-@strawberry.type(description="What happens from now on, over a WebSocket.")
+@strawberry.type(
+    description="What happens, as it happens: over a WebSocket or as Server-Sent Events."
+)
 class Subscription:
-    """What happens from now on."""
+    """What happens, as it happens."""
 
     service_instance_changes: ServiceInstance = _stream(
         _service_instance_changes,

@@ -186,6 +186,10 @@ def test_a_refused_token_can_be_replaced(explorer: Explorer) -> None:
     explorer.open("/#token=refused")
 
     explorer.wait_for_text("#sign-in", "does not accept this token")
+    explorer.find("#token").send_keys("secret\n")
+    explorer.run("query Who { caller }")
+
+    explorer.wait_for_text(_RESULT, "Bearer secret")
 
 
 def test_a_token_can_be_forgotten(explorer: Explorer) -> None:

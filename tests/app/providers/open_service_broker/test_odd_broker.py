@@ -550,6 +550,10 @@ async def test_an_instance_that_is_not_removed_is_not_forgotten(
     desk.broker.will("GET instance/last_operation", *replies[1:])
 
     await failure(desk.provider.ensure_absent(desk.id))
+    desk.broker.will("DELETE instance", Reply(200))
+    await desk.provider.ensure_absent(desk.id)
+
+    assert desk.broker.whats.count("DELETE instance") == 2
 
 
 async def test_a_broker_s_errors_are_told_without_secrets(desk: Desk) -> None:
