@@ -19,6 +19,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from app import deployers
+from app.access import bearer
 from app.application import receivers
 from app.eventlog import command
 from app.graphql import identifiers
@@ -113,10 +114,10 @@ def _deployment_id(request: Request) -> UUID:
 
 
 def _token(request: Request) -> str:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
+    token = bearer.token(request.headers.get("authorization"))
+    if not token:
         raise receivers.NotAdmittedError
-    return token.strip()
+    return token
 
 
 async def _body(request: Request) -> bytes:

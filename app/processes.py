@@ -31,7 +31,6 @@ Say = Callable[[str], None]
 _Assembled: TypeAlias = contextlib.AbstractAsyncContextManager[bootstrap.Parts]
 
 _ADMINISTRATOR = "admin"
-_ACTOR = "command line"
 _DRAIN = 1  # seconds that open requests get to end
 _SILENT_PEER = 30_000  # milliseconds
 
@@ -207,7 +206,7 @@ async def _administrator(parts: bootstrap.Parts) -> str:
         joining = request.Request(actor=_ADMINISTRATOR, name="join_beta")
         await use_cases.people.join_beta(request=joining, subject=_ADMINISTRATOR)
     _, token, _ = await use_cases.tokens.create(
-        request=request.Request(actor=_ACTOR, name="create_token"),
+        request=request.Request(actor=caller.COMMAND_LINE, name="create_token"),
         wanted=tokens.Wanted(
             subject=_ADMINISTRATOR, name="first token", roles=frozenset({caller.Role.OPERATOR})
         ),

@@ -20,7 +20,6 @@ from domain import errors
 
 _T = TypeVar("_T")
 
-_ACTOR = "command line"
 _LIST = """
     SELECT t.id, t.subject, t.name, t.roles, t.projects, t.created_by, t.created_at, t.expires_at,
         t.revoked_at, a.last_used_at, t.expires_at <= now() AS is_expired
@@ -68,7 +67,7 @@ def create(
     )
 
     async def work(use_cases: Tokens) -> str | None:
-        request = Request(actor=_ACTOR, name="create_token")
+        request = Request(actor=caller.COMMAND_LINE, name="create_token")
         return (await use_cases.create(request=request, wanted=wanted))[1]
 
     click.echo(_carried_out(work))
@@ -92,7 +91,7 @@ def revoke(token_id: str) -> None:
         raise click.ClickException(f"{token_id} is no id of a token: tok_…, as `list` shows it.")
 
     async def work(use_cases: Tokens) -> None:
-        request = Request(actor=_ACTOR, name="revoke_token")
+        request = Request(actor=caller.COMMAND_LINE, name="revoke_token")
         await use_cases.revoke(request=request, token_id=found)
 
     _carried_out(work)

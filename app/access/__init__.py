@@ -1,6 +1,7 @@
 """Who is calling.
 
 caller      the caller of a request, and how far its token reaches
+bearer      tokens as HTTP carries them
 tokens      API tokens: made once, shown once, kept as a hash
 last_use    when a token was used last, written now and then
 oidc        tokens of an OpenID provider

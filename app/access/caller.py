@@ -5,7 +5,8 @@ import enum
 from typing import NamedTuple
 from uuid import UUID
 
-SYSTEM_ACTORS = frozenset({"servicebook", "receiver of the webhook", "command line"})
+PROGRAM, RECEIVER, COMMAND_LINE = "servicebook", "receiver of the webhook", "command line"
+SYSTEM_ACTORS = frozenset({PROGRAM, RECEIVER, COMMAND_LINE})
 """Who acts when no caller does; no token may speak for these."""
 
 _LONGEST_SUBJECT = 255

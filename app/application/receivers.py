@@ -8,14 +8,13 @@ from collections.abc import Mapping
 from uuid import UUID
 
 from app import deployers, exchange
+from app.access import caller
 from app.application.request import Request
 from app.application.rollout import Handover, Rollout, rollback_id
 from app.application.unit_of_work import UnitOfWork, commit
 from app.eventlog import log
 from domain import errors
 from domain.values import DeploymentStatus
-
-ACTOR = "receiver of the webhook"
 
 
 class NotAdmittedError(Exception):
@@ -48,7 +47,7 @@ class Receivers:
     async def variables(self, *, deployment_id: UUID, token: str, is_rollback: bool) -> Given:
         """Return the variables; that they were fetched is recorded before."""
         handover = await self._handover(deployment_id, token, is_rollback=is_rollback)
-        request = Request(actor=ACTOR, name="fetch_variables")
+        request = Request(actor=caller.RECEIVER, name="fetch_variables")
 
         async def decide(work: UnitOfWork) -> None:
             found = await work.deployment(deployment_id)
@@ -73,7 +72,7 @@ class Receivers:
         outcome = deployers.read_answer(answer, secrets=secrets).outcome
         if outcome is None:
             raise deployers.AnswerError("outcome must be SUCCEEDED or FAILED")
-        request = Request(actor=ACTOR, name="report_release")
+        request = Request(actor=caller.RECEIVER, name="report_release")
         if outcome.status is deployers.OutcomeStatus.SUCCEEDED:
             await self._rollout.released(
                 request=request, deployment_id=deployment_id, output=outcome.output

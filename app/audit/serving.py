@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from app.access import caller
+from app.access import bearer, caller
 from app.application import permissions
 from app.audit import asked, proofs, streaming
 from app.eventlog import command, epochs
@@ -17,7 +17,6 @@ from app.eventlog import command, epochs
 Authenticate = Callable[[str], Awaitable[caller.Caller | None]]
 """Returns whoever a token speaks for."""
 
-_BEARER = "bearer "
 _Answer = Callable[[Request, caller.Caller], Awaitable[Response]]
 
 
@@ -130,8 +129,7 @@ def _consistency_json(proof: proofs.Consistency) -> dict[str, Any]:
 
 
 def _token(request: Request) -> str:
-    header = request.headers.get("authorization", "")
-    return header[len(_BEARER) :].strip() if header.lower().startswith(_BEARER) else ""
+    return bearer.token(request.headers.get("authorization")) or ""
 
 
 def _number(request: Request, name: str) -> int | None:

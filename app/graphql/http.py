@@ -20,7 +20,7 @@ from strawberry.exceptions import ConnectionRejectionError
 from strawberry.schema.exceptions import InvalidOperationTypeError
 from strawberry.types.graphql import OperationType
 
-from app.access import caller
+from app.access import bearer, caller
 from app.audit import proofs
 from app.eventlog import command, log
 from app.graphiql import serving
@@ -44,7 +44,6 @@ from app.graphql import (
     websocket,
 )
 
-_BEARER = "bearer "
 _OVER_GET = frozenset({OperationType.QUERY})
 _OVER_POST = _OVER_GET | {OperationType.MUTATION}
 _NOBODY = 499  # as proxies log it: nobody is there to read it
@@ -223,7 +222,7 @@ class GraphQLApp(asgi.GraphQL[context.Context, None]):
         """Return what resolvers work with. Raises GraphQLError for a wrong token."""
         del response
         who = None
-        token = _token(request.headers.get("authorization"))
+        token = bearer.token(request.headers.get("authorization"))
         if token is not None and isinstance(request, requests.Request):
             who = self._parts.remembered(token) or await self._authenticated(token)
             if who is None:
@@ -246,7 +245,7 @@ class GraphQLApp(asgi.GraphQL[context.Context, None]):
         """Take the token of the first message, or of the handshake. Raises if it is wrong."""
         given = (context.connection_params or {}).get("authorization")
         if given is not None:
-            context.token = _token(str(given)) or str(given)
+            context.token = bearer.token(str(given)) or str(given)
         if context.token is not None:
             context.caller = await self._authenticated(context.token)
             if context.caller is None:
@@ -271,9 +270,3 @@ class GraphQLApp(asgi.GraphQL[context.Context, None]):
             return asked.decoded(data)
         except negotiation.RefusedRequestError as error:
             raise json.JSONDecodeError("no JSON", "", 0) from error
-
-
-def _token(header: str | None) -> str | None:
-    if header is None or not header.lower().startswith(_BEARER):
-        return None
-    return header[len(_BEARER) :].strip()

@@ -3,10 +3,8 @@
 import dataclasses
 from uuid import UUID
 
+from app.access import caller
 from app.application.request import Request
-
-ACTOR = "servicebook"
-"""Who acts when no person does."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +18,7 @@ class Cause:
     def request(self, name: str, *, key: str | None = None) -> Request:
         """Return the command of a task; with a key, it counts once however often it is sent."""
         return Request(
-            actor=ACTOR,
+            actor=caller.PROGRAM,
             name=name,
             idempotency_key=key,
             correlation_id=self.correlation_id,
