@@ -65,12 +65,21 @@ class _Keys:
     by_id: Mapping[str, bytes]
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Look:
+    """What tells a file from the one that was read before."""
+
+    inode: int
+    changed_at: int
+    size: int
+
+
 class KeyRing:
     """The keys in a file, shared by processes; the primary one seals, all of them open."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._keys = _read(path)
+        self.reload()
 
     @classmethod
     def open(cls, path: Path) -> "KeyRing":
@@ -90,17 +99,23 @@ class KeyRing:
         """Seal with a new key from now on; the old ones still open. Returns the new key's id."""
         with _locked(self._path):
             key_id, key = _new_key()
-            known = _read(self._path).by_id
+            known = _read(self._path)[0].by_id
             _write(self._path, _Keys(primary=key_id, by_id={**known, key_id: key}))
         self.reload()
         return key_id
 
     def reload(self) -> None:
         """Read the file again: another process may have rotated."""
-        self._keys = _read(self._path)
+        self._keys, self._look = _read(self._path)
 
     def seal(self, text: bytes, *, context: bytes) -> tuple[str, bytes]:
-        """Return the key's id and the sealed text, which opens in the same context only."""
+        """Return the key's id and the sealed text, which opens in the same context only.
+
+        Raises KeyRingError if the file is gone or cannot be used: nobody else could open it.
+        """
+        # A key that was rotated away may be deleted: nothing must be sealed with it any more.
+        if _look_at(self._path) != self._look:
+            self.reload()
         keys = self._keys
         return keys.primary, encrypted(text, key=keys.by_id[keys.primary], context=context)
 
@@ -134,20 +149,32 @@ def _new_key() -> tuple[str, bytes]:
     return secrets.token_hex(4), new_key()
 
 
-def _read(path: Path) -> _Keys:
+def _read(path: Path) -> tuple[_Keys, _Look]:
     try:
         with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
+            status = os.fstat(file.fileno())
             text = file.read()
     except OSError as error:
         raise KeyRingError(path=path, reason=str(error.strerror)) from error
+    mode = status.st_mode
     if not stat.S_ISREG(mode):
         raise KeyRingError(path=path, reason="it is no regular file")
     if stat.S_IMODE(mode) & 0o077:
         raise KeyRingError(
             path=path, reason=f"mode {stat.S_IMODE(mode):04o} lets others in: chmod 600 it"
         )
-    return _parsed(path, text)
+    return _parsed(path, text), _look_of(status)
+
+
+def _look_at(path: Path) -> _Look:
+    try:
+        return _look_of(path.stat())
+    except OSError as error:
+        raise KeyRingError(path=path, reason=str(error.strerror)) from error
+
+
+def _look_of(status: os.stat_result) -> _Look:
+    return _Look(inode=status.st_ino, changed_at=status.st_mtime_ns, size=status.st_size)
 
 
 def _parsed(path: Path, text: bytes) -> _Keys:

@@ -215,6 +215,37 @@ async def test_what_another_process_sealed_after_a_rotation_opens(
     assert found == CREDENTIALS
 
 
+def test_after_a_rotation_elsewhere_the_new_key_seals(path: Path) -> None:
+    running, rotating = secrets.KeyRing.open(path), secrets.KeyRing.open(path)
+    old, _ = running.seal(b"text", context=b"place")
+
+    new = rotating.rotate()
+    key_id, sealed = running.seal(b"text", context=b"place")
+    forget_key(path, old)
+
+    assert key_id == new != old
+    assert secrets.KeyRing.open(path).unseal(sealed, key_id=key_id, context=b"place") == b"text"
+
+
+def test_a_ring_that_was_written_in_place_is_read_again(path: Path) -> None:
+    """As by a copy from another machine: the same inode, and perhaps the same size."""
+    running = secrets.KeyRing.open(path)
+    text = path.read_text().replace(running.primary, "another1")
+
+    path.write_text(text)
+    key_id, _ = running.seal(b"text", context=b"place")
+
+    assert key_id == "another1"
+
+
+def test_nothing_is_sealed_with_a_ring_that_is_gone(path: Path) -> None:
+    running = secrets.KeyRing.open(path)
+    lose(path)
+
+    with pytest.raises(key_ring.KeyRingError, match=str(path)):
+        running.seal(b"text", context=b"place")
+
+
 def test_the_key_ring_is_private_and_stays(path: Path) -> None:
     first = secrets.KeyRing.open(path).primary
 
