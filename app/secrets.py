@@ -7,7 +7,9 @@ lost.
 """
 
 import json
+import secrets as random
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from typing import TypeAlias
 from uuid import UUID
 
@@ -17,12 +19,14 @@ from cryptography.exceptions import InvalidTag
 from psycopg import rows
 
 from app import key_ring
+from app.eventlog import task
 
 KeyRing = key_ring.KeyRing
 SecretsError = key_ring.SecretsError
 Pool: TypeAlias = psycopg_pool.AsyncConnectionPool[psycopg.AsyncConnection[rows.TupleRow]]
 
 _BATCH = 200
+_VERSIONS = 2**31 - 1  # as many as the column holds
 
 
 class SealBrokenError(SecretsError):
@@ -78,6 +82,31 @@ class Vault:
                 (service_instance_id, version, key_id, sealed),
             )
 
+    async def add(
+        self,
+        *,
+        service_instance_id: UUID,
+        credentials: Mapping[str, str],
+        and_then: task.Task,
+    ) -> int:
+        """Store the credentials under a version of their own, and return it.
+
+        The task is enqueued with them. The version is drawn by lot, so that one that was destroyed
+        does not come back.
+        """
+        while True:
+            version = 1 + random.randbelow(_VERSIONS)
+            key_id, sealed = self._sealed(service_instance_id, version, credentials)
+            async with self._pool.connection() as connection, connection.transaction():
+                cursor = await connection.execute(
+                    "INSERT INTO vault.credentials (service_instance_id, version, key_id, sealed)"
+                    " VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING",
+                    (service_instance_id, version, key_id, sealed),
+                )
+                if cursor.rowcount:
+                    await task.enqueue(connection, and_then)
+                    return version
+
     async def get(self, *, service_instance_id: UUID, version: int) -> Mapping[str, str] | None:
         """Return the credentials, or None; raises SecretsError if they cannot be opened."""
         async with self._pool.connection() as connection:
@@ -90,6 +119,16 @@ class Vault:
         if row is None:
             return None
         return _credentials(self._opened(service_instance_id, version, row[0], row[1]))
+
+    async def stored_at(self, service_instance_id: UUID) -> Mapping[int, datetime]:
+        """Return when each version of an instance was stored, the oldest first."""
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(
+                "SELECT version, created_at FROM vault.credentials"
+                " WHERE service_instance_id = %s ORDER BY created_at",
+                (service_instance_id,),
+            )
+            return dict(await cursor.fetchall())
 
     async def destroy(self, *, service_instance_id: UUID, version: int) -> None:
         """Delete one version; one that is not there is deleted already."""

@@ -77,7 +77,7 @@ class Services:
                 owner,
                 opened,
                 service_instance_id=service_instance_id,
-                choice=await self._sealed(choice, service_instance_id),
+                choice=await self._sealed(work, request, choice, service_instance_id),
                 prefix=values.DEFAULT_PREFIX if prefix is None else values.prefix(prefix),
             )
 
@@ -156,9 +156,7 @@ class Services:
                     service_instance_id=service_instance_id, parameters=known
                 ),
             )
-            choice = await self._sealed(
-                choice, service_instance_id, version=found.version + 1, known=known
-            )
+            choice = await self._sealed(work, request, choice, service_instance_id, known=known)
             found.configure(
                 plan=choice.plan,
                 parameters=choice.parameters,
@@ -329,17 +327,19 @@ class Services:
 
     async def _sealed(
         self,
+        work: UnitOfWork,
+        request: Request,
         choice: choices.Choice,
         service_instance_id: UUID,
         *,
-        version: int = 1,
         known: Mapping[str, Any] = MappingProxyType({}),
     ) -> choices.Choice:
         """Return the choice with references in place of secret parameters."""
         plan = self._catalogue.plan(choice.offering, choice.plan)
         parameters = await self._parameters.seal(
+            request=request,
+            at=work.now,
             service_instance_id=service_instance_id,
-            version=version,
             schema=plan.parameters if plan else {},
             parameters=choice.parameters,
             known=known,

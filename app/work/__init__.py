@@ -11,6 +11,7 @@
 `overview`      what waits, runs and is put off
 `worker`        runs tasks, and takes over those of workers that died
 
-Tasks are enqueued in the transaction of the events, run at least once, and report by commands.
+Tasks are enqueued in the transaction of the events, or with what is sealed before there are any,
+run at least once, and report by commands.
 A report carries the operation's id and attempt, so that one which comes late is recognised.
 """

@@ -80,6 +80,7 @@ def create(
         service_tasks.revoke_unused,
         service_tasks.renew_credentials,
         service_tasks.forget_credentials,
+        service_tasks.forget_unrecorded,
         service_tasks.clean_up,
         deployment_tasks.advance_deployment,
         deployment_tasks.release,

@@ -13,10 +13,11 @@ from app.eventlog import log
 from app.providers import contract
 from app.work import later, pauses
 from app.work.cause import Cause
-from domain import errors, service_facts, states, values
+from domain import errors, events, service_facts, states, values
 
 _FIRST_PAUSE = 2.0  # seconds
 _LONGEST_PAUSE = 60.0
+_PARAMETERS_GIVEN = (events.ServiceAdded, events.ServiceConfigured, events.ServiceUpdateStarted)
 _logger = logging.getLogger(__name__)
 
 
@@ -130,6 +131,15 @@ class ServiceTasks:
         await self._vault.destroy_all(service_instance_id)
         await self._parameters.forget(service_instance_id)
 
+    async def forget_unrecorded(self, *, why: Cause, service_instance_id: UUID) -> None:  # noqa: ARG002  all tasks are called alike
+        """Destroy the sealed parameters of commands that were refused, or came to no end."""
+        stored_at = await self._parameters.stored_at(service_instance_id)
+        recorded = await self._recorded_versions(service_instance_id)
+        for version, moment in stored_at.items():
+            if version not in recorded:
+                later.not_before(moment + sealed_parameters.UNRECORDED_STAYS)
+                await self._parameters.forget_version(service_instance_id, version)
+
     async def clean_up(self, *, why: Cause, service_instance_id: UUID) -> None:  # noqa: ARG002  all tasks are called alike
         """Delete a resource that appeared after its instance was removed (R41)."""
         facts = await self._facts(service_instance_id)
@@ -191,6 +201,16 @@ class ServiceTasks:
                 message=error.message,
                 pause=_pause(operation.attempt, at_least=error.retry_after or 0.0),
             )
+
+    async def _recorded_versions(self, service_instance_id: UUID) -> set[int]:
+        """Return the versions of sealed parameters that any event of the instance names."""
+        history = await self._log.load(service_instance_id)
+        return {
+            version
+            for event in history.events.get(service_instance_id, ())
+            if isinstance(event, _PARAMETERS_GIVEN)
+            for version in sealed_parameters.versions(event.parameters)
+        }
 
     async def _facts(self, service_instance_id: UUID) -> service_facts.ServiceFacts:
         work = UnitOfWork(event_log=self._log)
