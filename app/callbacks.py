@@ -5,8 +5,10 @@ GET  /deployments/<id>/rollback/variables   likewise, of the revision to go back
 POST /deployments/<id>/result               {"outcome": "SUCCEEDED" | "FAILED", "message", "output"}
 
 Each wants `Authorization: Bearer` with the token of the message. The token is valid until the
-deployment ends, however often it is used: an answer may be lost, and the receiver asks again.
-Each fetch is an event of the deployment. 401: not the token. 410: the deployment ended.
+deployment ends, however often it is used: an answer may be lost, and the receiver asks again. That
+of a rollback is valid for an hour after the receiver took the message in, but not once it answered
+how that ended, nor once another deployment started. Each fetch is an event of the deployment.
+401: not the token, or forgotten. 410: the deployment ended, or another one followed the rollback.
 409: it ended in another way.
 """
 

@@ -7,6 +7,7 @@ ids are unique, whatever they name.
 import hmac
 import secrets as random
 from collections.abc import Mapping
+from datetime import datetime
 from uuid import UUID
 
 from app import deployers, secrets
@@ -42,6 +43,13 @@ class VaultExchange:
             version=_VERSION,
             credentials={"token": known.token, "accepted": "yes", **where},
         )
+
+    async def accepted_at(self, release_id: UUID) -> datetime | None:
+        """Return when the receiver took the release in; None if it did not, or is forgotten."""
+        known = await self._vault.get(service_instance_id=release_id, version=_VERSION)
+        if known is None or "accepted" not in known:
+            return None
+        return (await self._vault.stored_at(release_id)).get(_VERSION)
 
     async def holds(self, release_id: UUID, *, token: str) -> bool:
         """Is it the token of the release? One that was never made is not."""

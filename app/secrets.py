@@ -78,7 +78,8 @@ class Vault:
             await connection.execute(
                 "INSERT INTO vault.credentials (service_instance_id, version, key_id, sealed)"
                 " VALUES (%s, %s, %s, %s) ON CONFLICT (service_instance_id, version)"
-                " DO UPDATE SET key_id = excluded.key_id, sealed = excluded.sealed",
+                " DO UPDATE SET key_id = excluded.key_id, sealed = excluded.sealed,"
+                " created_at = excluded.created_at",
                 (service_instance_id, version, key_id, sealed),
             )
 

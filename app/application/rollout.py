@@ -117,11 +117,15 @@ class Rollout:
     async def rollback(self, *, deployment_id: UUID) -> Handover | None:
         """Return how to put the running revision back after a deployment that was given up.
 
-        None if the deployer never had it, or has another one by now.
+        None if the deployer never had it, or has another one by now, or if the environment is
+        deleted.
         """
         work = UnitOfWork(event_log=self._log)
         ended = await work.deployment(deployment_id)
-        opened = await work.environment(ended.started.environment_id)
+        try:
+            opened = await work.environment(ended.started.environment_id)
+        except errors.NotFoundRefusedError:
+            return None
         is_superseded = opened.deployments != ended.started.number
         if ended.is_running or not ended.is_exposed or is_superseded:
             return None

@@ -11,6 +11,7 @@ from uuid import UUID
 import psycopg
 
 from app import application, deployers, exchange
+from app.application import rollout
 from app.eventlog import command
 from app.work import later, pauses
 from app.work.cause import Cause
@@ -20,6 +21,7 @@ from domain import errors
 _FIRST_PAUSE = 2.0  # seconds
 _LONGEST_PAUSE = 60.0
 _ROLLBACK_PAUSE = 10.0
+_ROLLBACK_TAKES = timedelta(hours=1)  # a receiver that took it in may fetch for so long
 _LOOK = 0.5  # seconds between two looks whether a release is still wanted
 
 
@@ -69,11 +71,18 @@ class DeploymentTasks:
                 await self._report(why, deployment_id, outcome, attempt=attempt)
 
     async def roll_back(self, *, why: Cause, deployment_id: UUID) -> None:  # noqa: ARG002  all tasks are called alike
-        """Put the running revision back after a deployment that was given up in between."""
-        async with self._alone(deployment_id):
-            outcome = await self._carry_out_while_wanted(self._rollout.rollback, deployment_id)
-        if outcome is not None and outcome.status is deployers.OutcomeStatus.DELAYED:
-            raise AgainLater(pause=outcome.again_in or _ROLLBACK_PAUSE)
+        """Put the running revision back after a deployment that was given up in between.
+
+        Nobody tells when a receiver is done with it: what was agreed is forgotten a while after it
+        was taken in.
+        """
+        release_id = rollout.rollback_id(deployment_id)
+        accepted_at = await self._exchange.accepted_at(release_id)
+        if accepted_at is None:
+            await self._put_back(deployment_id, release_id)
+        else:
+            later.not_before(accepted_at + _ROLLBACK_TAKES)
+        await self._exchange.forget(release_id)
 
     async def expire_deployment(self, *, why: Cause, deployment_id: UUID) -> None:
         """End a deployment at its deadline, as its deployer says it ended (R38)."""
@@ -98,6 +107,14 @@ class DeploymentTasks:
             await self._rollout.forget_deployer_secrets(environment_id=environment_id)
         except errors.DeploymentRefusedError as refusal:
             raise AgainLater(pause=_LONGEST_PAUSE) from refusal
+
+    async def _put_back(self, deployment_id: UUID, release_id: UUID) -> None:
+        async with self._alone(deployment_id):
+            outcome = await self._carry_out_while_wanted(self._rollout.rollback, deployment_id)
+        if outcome is not None and outcome.status is deployers.OutcomeStatus.DELAYED:
+            raise AgainLater(pause=outcome.again_in or _ROLLBACK_PAUSE)
+        if await self._exchange.accepted_at(release_id) is not None:
+            raise AgainLater(pause=_ROLLBACK_TAKES.total_seconds())
 
     async def _report(
         self, why: Cause, deployment_id: UUID, outcome: deployers.Outcome, *, attempt: int

@@ -10,6 +10,7 @@ import httpx
 import psycopg
 import pytest
 
+from app.application import rollout
 from tests.journeys import receiver as receivers
 from tests.journeys.client import Api, Json, Project
 from tests.journeys.conftest import Launch
@@ -311,6 +312,95 @@ def test_a_cancelled_release_is_taken_back(api: Api, project: Project, receiver:
     assert fetch(rollback).status_code == 410
 
 
+def test_what_was_agreed_about_a_rollback_is_forgotten_after_an_hour(
+    api: Api, project: Project, receiver: Receiver
+) -> None:
+    deployment = start(api, project)
+    receiver.sent()
+    api.do("cancelDeployment", id=deployment)
+    rollback = receiver.sent(kind="deployment.rollback")
+    until(lambda: waits(api, deployment, task="roll_back"), "the receiver has its hour")
+
+    hurry(api, "roll_back")
+    until(lambda: waits(api, deployment, task="roll_back"), "it is too early")
+    early = fetch(rollback)
+    an_hour_passes(api, deployment)
+    hurry(api, "roll_back")
+
+    assert early.json()["revision"] == 0
+    until(lambda: agreed_rollbacks(api, deployment) == 0, "the agreement is forgotten")
+    assert fetch(rollback).status_code == 401
+    assert [each.document["type"] for each in receiver.messages] == [
+        "deployment.release",
+        "deployment.rollback",
+    ]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Answer(status=403), Answer(status=200, document={"outcome": "SUCCEEDED"})],
+    ids=["refused", "ended"],
+)
+def test_what_was_agreed_about_a_rollback_that_is_over_is_forgotten(
+    api: Api, project: Project, receiver: Receiver, answer: Answer
+) -> None:
+    deployment = start(api, project)
+    receiver.sent()
+    receiver.answer = lambda _: answer
+
+    api.do("cancelDeployment", id=deployment)
+    rollback = receiver.sent(kind="deployment.rollback")
+
+    until(lambda: agreed_rollbacks(api, deployment) == 0, "the agreement is forgotten")
+    assert fetch(rollback).status_code == 401
+
+
+def test_a_rollback_that_nobody_took_in_ends_with_its_environment(
+    api: Api, receiver: Receiver
+) -> None:
+    project = api.project()
+    made = api.do("createEnvironment", project=project.id, name="preview")["environment"]["id"]
+    send_to(api, made, receiver)
+    for service in api.services(made):
+        api.do("removeService", id=service["id"])
+    deployment = api.do("deploy", environment=made)["deployment"]["id"]
+    receiver.sent()
+    receiver.answer = lambda _: Answer(status=503, headers={"Retry-After": "200"})
+    api.do("cancelDeployment", id=deployment)
+    receiver.sent(kind="deployment.rollback")
+    until(lambda: waits(api, deployment, task="roll_back"), "it is put off")
+
+    api.do("deleteEnvironment", id=made)
+    hurry(api, "roll_back")
+
+    until(lambda: agreed_rollbacks(api, deployment) == 0, "the agreement is forgotten")
+
+
+def agreed_rollbacks(api: Api, deployment: str) -> int:
+    """Count what is sealed of agreements about the rollback of a deployment."""
+    with psycopg.connect(api.product.dsn) as connection:
+        found = connection.execute(
+            "SELECT count(*) FROM vault.credentials WHERE service_instance_id = %s",
+            [_rollback(deployment)],
+        ).fetchone()
+    assert found is not None
+    return int(found[0])
+
+
+def an_hour_passes(api: Api, deployment: str) -> None:
+    """Let the rollback of a deployment have been taken in an hour ago."""
+    with psycopg.connect(api.product.dsn) as connection:
+        connection.execute(
+            "UPDATE vault.credentials SET created_at = created_at - interval '1 hour'"
+            " WHERE service_instance_id = %s",
+            [_rollback(deployment)],
+        )
+
+
+def _rollback(deployment: str) -> uuid.UUID:
+    return rollout.rollback_id(uuid.UUID(deployment.removeprefix("dep_")))
+
+
 def test_a_result_survives_the_death_of_every_process(launch: Launch, receiver: Receiver) -> None:
     api = launch()
     project = api.deployable_project()
@@ -369,13 +459,13 @@ def test_a_deployment_ends_at_its_deadline_though_everything_was_down(
     until(lambda: fetch_elsewhere(api, message) == 401, "the token is forgotten")
 
 
-def waits(api: Api, deployment: str) -> bool:
-    """Is the release put off, to be looked at again later?"""
+def waits(api: Api, deployment: str, *, task: str = "release") -> bool:
+    """Is the task put off, to be looked at again later?"""
     with psycopg.connect(api.product.dsn) as connection:
         found = connection.execute(
             "SELECT status = 'todo' AND scheduled_at > now() FROM procrastinate_jobs"
-            " WHERE task_name = 'release' AND (args ->> 'deployment_id')::uuid = %s",
-            [uuid.UUID(deployment.removeprefix("dep_"))],
+            " WHERE task_name = %s AND (args ->> 'deployment_id')::uuid = %s",
+            [task, uuid.UUID(deployment.removeprefix("dep_"))],
         ).fetchone()
     return bool(found and found[0])
 
