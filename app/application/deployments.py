@@ -44,12 +44,8 @@ class Deployments:
         self._texts = texts
         self._admission = admission
         self._catalogue = catalogue
+        self._providers = providers
         self._terms = terms
-        self.unavailable_offerings = frozenset(
-            offering.name
-            for offering in catalogue.offerings
-            if not choices.is_provided(catalogue, providers, offering.name)
-        )
 
     async def deploy(
         self, *, request: Request, environment_id: UUID, expected_plan: str | None
@@ -126,8 +122,16 @@ class Deployments:
             environment_id=opened.id,
             revision=opened.revision,
             instances=facts,
-            unavailable_offerings=self.unavailable_offerings,
+            unavailable_offerings=self._unavailable_offerings(),
             position=position,
+        )
+
+    def _unavailable_offerings(self) -> frozenset[str]:
+        # Not once for all: a broker may answer late.
+        return frozenset(
+            offering.name
+            for offering in self._catalogue.offerings
+            if not choices.is_provided(self._catalogue, self._providers, offering.name)
         )
 
     async def _require_approval(
