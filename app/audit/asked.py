@@ -67,11 +67,11 @@ def moment(text: str | None, *, name: str) -> datetime | None:
 
 def _selection(given: dict[str, str], names: tuple[str, ...]) -> selecting.Selection:
     selection = selecting.Selection(
-        events=names or None,
+        events=tuple(_text(each, name="event") for each in names) or None,
         subject=_subject(given.pop("subject", None)),
         project=_id(given.pop("project", None), name="project"),
         environment=_id(given.pop("environment", None), name="environment"),
-        actor=given.pop("actor", None),
+        actor=_text(given.pop("actor"), name="actor") if "actor" in given else None,
         correlation_id=_uuid(given.pop("correlationId", None), name="correlationId"),
         recorded_from=moment(given.pop("recordedFrom", None), name="recordedFrom"),
         recorded_before=moment(given.pop("recordedBefore", None), name="recordedBefore"),
@@ -79,6 +79,18 @@ def _selection(given: dict[str, str], names: tuple[str, ...]) -> selecting.Selec
     if given:
         raise BadRequestError(f"{', '.join(sorted(given))} is not known here.")
     return selection
+
+
+def _text(text: str, *, name: str) -> str:
+    """Return a text that PostgreSQL can hold. Raises BadRequestError."""
+    try:
+        text.encode()  # half a character may come from a command line
+        is_storable = "\x00" not in text
+    except UnicodeEncodeError:
+        is_storable = False
+    if not is_storable:
+        raise BadRequestError(f"{name} holds a character that cannot be stored.")
+    return text
 
 
 def _subject(text: str | None) -> UUID | None:

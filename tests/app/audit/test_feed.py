@@ -297,6 +297,9 @@ async def planned(connection: psycopg.AsyncConnection[Any], selection: selecting
         "correlationId=x",
         "recordedFrom=yesterday",
         "recordedFrom=2026-01-01T00:00:00",
+        "actor=\x00",
+        "actor=\udcff",
+        "event=MemberAdded&event=Member\x00",
         "colour=red",
     ],
 )
