@@ -17,7 +17,7 @@ from app import database, migrations
 from app import settings as configuration
 from app.audit import asked, event_page, exporting, feed, lines, outlet, sealer, signing
 from app.audit.verification import exports, notes
-from app.eventlog import connections, epochs, hints
+from app.eventlog import command, connections, epochs, hints
 
 _GZIP = b"\x1f\x8b"
 _SECONDS = 60.0  # for one statement
@@ -180,44 +180,52 @@ def _asked(given: Mapping[str, str | tuple[str, ...] | None]) -> asked.Asked:
 
 
 async def _export(wanted: asked.Asked, *, is_followed: bool) -> None:
+    try:
+        async with _pooled() as pool:
+            await _copy(pool, wanted, is_followed=is_followed)
+    except (epochs.LogDivergedError, command.LogUnavailableError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+async def _copy(pool: connections.Connections, wanted: asked.Asked, *, is_followed: bool) -> None:
     condition, values = wanted.selection.conditions()
     lines_ = exporting.Export(condition=condition, values=values)
-    async with _pooled() as pool:
-        source, after = feed.Feed(pool=pool, hints=hints.Hints(pool=pool)), wanted.after or 0
-        try:
-            head = await source.start(after=wanted.after)
-        except epochs.LogDivergedError as error:
-            raise click.ClickException(str(error)) from error
-        until = head if wanted.until is None else min(head, wanted.until)
-        with _progress(until - after, is_hidden=is_followed) as bar:
-            chunks = (
-                source.follow(lines_, after=after)
-                if is_followed
-                else source.read(lines_, after=after, until=until)
-            )
-            async with contextlib.aclosing(chunks):
-                async for chunk in chunks:
-                    sys.stdout.buffer.write(chunk.text)
-                    sys.stdout.buffer.flush()
-                    bar.update(chunk.position - after - bar.pos)
+    source, after = feed.Feed(pool=pool, hints=hints.Hints(pool=pool)), wanted.after or 0
+    head = await source.start(after=wanted.after)
+    until = head if wanted.until is None else min(head, wanted.until)
+    with _progress(until - after, is_hidden=is_followed) as bar:
+        chunks = (
+            source.follow(lines_, after=after)
+            if is_followed
+            else source.read(lines_, after=after, until=until)
+        )
+        async with contextlib.aclosing(chunks):
+            async for chunk in chunks:
+                sys.stdout.buffer.write(chunk.text)
+                sys.stdout.buffer.flush()
+                bar.update(chunk.position - after - bar.pos)
 
 
 async def _publish(stream: outlet.Stream, wanted: asked.Asked, *, follows: bool) -> None:
     condition, values = wanted.selection.conditions()
-    async with _pooled() as pool, _nats() as client:
-        source = outlet.Outlet(
-            client=client,
-            stream=stream,
-            feed=feed.Feed(pool=pool, hints=hints.Hints(pool=pool)),
-            export=exporting.Export(condition=condition, values=values),
-            source=lines.source(await pool.run(sealer.log_id)),
-        )
-        try:
+    try:
+        async with _pooled() as pool, _nats() as client:
+            source = outlet.Outlet(
+                client=client,
+                stream=stream,
+                feed=feed.Feed(pool=pool, hints=hints.Hints(pool=pool)),
+                export=exporting.Export(condition=condition, values=values),
+                source=lines.source(await pool.run(sealer.log_id)),
+            )
             await source.prepare()
             _say(f"Publishing to the stream {stream.name}")
             await source.run(begin_after=wanted.after, follows=follows)
-        except (epochs.LogDivergedError, outlet.ForeignStreamError) as error:
-            raise click.ClickException(str(error)) from error
+    except (
+        epochs.LogDivergedError,
+        command.LogUnavailableError,
+        outlet.ForeignStreamError,
+    ) as error:
+        raise click.ClickException(str(error)) from error
 
 
 @contextlib.asynccontextmanager
