@@ -14,7 +14,7 @@ safe to go on from. Without `follow`, `Servicebook-Position` is where the answer
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
-from typing import TypeAlias, cast
+from typing import cast
 from uuid import UUID
 
 from psycopg import sql
@@ -32,8 +32,6 @@ _SSE = "text/event-stream"
 _NDJSON = "application/x-ndjson"
 _SILENCE = 60.0  # seconds; the feed itself tells of shorter ones
 _SMALL = 65_536  # bytes that are encoded sooner than handed to a thread
-
-_Chunks: TypeAlias = AsyncGenerator[exporting.Chunk | None, None]
 
 
 class Stream:
@@ -102,7 +100,7 @@ class Stream:
         diverged = contextlib.suppress(epochs.LogDivergedError)
         with diverged, self._streams.open(token=token, chosen_for=who) as stream:
             news = open_streams.until_ended(chunks, stream=stream, seconds=_SILENCE)
-            async with contextlib.aclosing(cast("_Chunks", news)):
+            async with contextlib.aclosing(news):
                 async for chunk in news:
                     if chunk is None:
                         continue

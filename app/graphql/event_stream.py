@@ -63,9 +63,10 @@ class EventStream(responses.Response):
         outbox = _Outbox()
         telling = asyncio.create_task(self._tell(outbox))
         try:
-            source = outbox.events()
-            async for events in open_streams.until_ended(source, stream=stream, seconds=_SILENCE):
-                yield _PING if events is None else events
+            told = open_streams.until_ended(outbox.events(), stream=stream, seconds=_SILENCE)
+            async with contextlib.aclosing(told):
+                async for events in told:
+                    yield _PING if events is None else events
             if telling.done():
                 await telling
         finally:
@@ -75,10 +76,12 @@ class EventStream(responses.Response):
         yield _COMPLETE
 
     async def _tell(self, outbox: "_Outbox") -> None:
+        results = self._groups.results(self._asked, who=self._who, listener=outbox)
         try:
-            async for result in self._groups.results(self._asked, who=self._who, listener=outbox):
-                outbox.take([_written(replies.formatted(result))])
-                await outbox.drained()
+            async with contextlib.aclosing(results):
+                async for result in results:
+                    outbox.take([_written(replies.formatted(result))])
+                    await outbox.drained()
         finally:
             outbox.close()
 

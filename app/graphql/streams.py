@@ -131,14 +131,14 @@ async def with_silence(
     """Yield what the source yields, for ever, and None after so many seconds of silence."""
     never = Stream(token=None, ended=asyncio.get_running_loop().create_future())
     items = until_ended(cast("AsyncGenerator[_T, None]", source), stream=never, seconds=seconds)
-    async with contextlib.aclosing(cast("AsyncGenerator[_T | None, None]", items)):
+    async with contextlib.aclosing(items):
         async for item in items:
             yield item
 
 
 async def until_ended(
     source: AsyncGenerator[_T, None], *, stream: Stream, seconds: float
-) -> AsyncIterator[_T | None]:
+) -> AsyncGenerator[_T | None, None]:
     """Yield what the source yields, None after so many seconds of silence, until the end."""
     pending: asyncio.Task[_T] | None = None
     try:
