@@ -46,8 +46,16 @@ class Context:
     def pay(self, cost: int) -> None:
         """Let the caller pay. Raises RATE_LIMITED."""
         if self.purses is not None:
-            payer = self.caller.token_id if self.caller else self.address
-            self.purses.pay(payer=payer, cost=cost)
+            self.purses.pay(payer=self._payer, cost=cost)
+
+    def reimburse(self, cost: int) -> None:
+        """Give the caller back what an operation cost that was not carried out."""
+        if self.purses is not None:
+            self.purses.reimburse(payer=self._payer, cost=cost)
+
+    @property
+    def _payer(self) -> str:
+        return self.caller.token_id if self.caller else self.address
 
 
 Info = strawberry.Info[Context, object]

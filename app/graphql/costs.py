@@ -161,6 +161,12 @@ class Purses:
             raise _rate_limited(seconds=math.ceil((min(cost, self._budget) - purse.left) / rate))
         purse.left -= cost
 
+    def reimburse(self, *, payer: Hashable, cost: int) -> None:
+        """Put back what was paid for an operation that was not carried out."""
+        purse = self._purses.get(payer)
+        if purse is not None:
+            purse.left += cost
+
 
 def checked(cost: int, *, allowed: limits.Limits) -> int:
     """Return the cost. Raises LIMIT_EXCEEDED if no operation may cost as much."""

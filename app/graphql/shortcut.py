@@ -73,7 +73,8 @@ class Shortcut:
             return None
         try:
             reads = None if found.is_mutation else self._readable(found.target, bound)
-            who.pay(costs.checked(found.weight.of(bound), allowed=self._allowed))
+            cost = costs.checked(found.weight.of(bound), allowed=self._allowed)
+            who.pay(cost)
         except graphql.GraphQLError:
             return None
         try:
@@ -82,7 +83,10 @@ class Shortcut:
                     return await self._change(found, bound, who)
             with patience.Patience(self._reader.seconds, watches=self._watches, receive=receive):
                 return await self._read(reads, found.target, bound, who)
-        except (patience.ClientLeftError, caller.UnprovenError):
+        except caller.UnprovenError:
+            who.reimburse(cost)  # it is paid for when the caller has signed in
+            raise
+        except patience.ClientLeftError:
             raise
         except Exception as error:  # noqa: BLE001  `shown` logs what nobody anticipated
             shown = extensions.shown(extensions.located(error))

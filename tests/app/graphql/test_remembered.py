@@ -1,6 +1,7 @@
 """A caller that is remembered gets nothing, and does nothing, that its token does not allow now."""
 
 import asyncio
+import dataclasses
 from collections.abc import Awaitable, Callable, Sequence
 
 import httpx
@@ -158,6 +159,31 @@ async def test_roles_count_as_they_are_now(api: Api, known: httpx.AsyncClient, s
 
     assert hidden.json() == {"data": {"project": None}}
     assert seen.json() == {"data": {"project": {"name": "shop"}}}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{ projects(first: 100) { nodes { id } } }",
+        'mutation { a: attachService(input: {id: "none"}) { __typename } b: __typename }',
+    ],
+)
+async def test_who_has_to_sign_in_again_pays_once(api: Api, token: str, text: str) -> None:
+    """Either text costs more than half of what there is."""
+    settings = dataclasses.replace(api.parts.settings, limit_budget=300)
+    application = asgi.create(dataclasses.replace(api.parts, settings=settings))
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(application),
+        base_url="http://servicebook",
+        headers={"Authorization": f"Bearer {token}", "Accept": JSON},
+    ) as client:
+        await post(client, "{ viewer { subject } }")
+        await api.execute("UPDATE read.api_tokens SET roles = '{AUDITOR}' WHERE subject = 'ada'")
+
+        once, twice = [await post(client, text) for _ in range(2)]
+
+    assert once.status_code == 200
+    assert codes(twice) == ["RATE_LIMITED"]
 
 
 @pytest.mark.parametrize("beta_ended", [False])
