@@ -56,7 +56,10 @@ class Once:
     def known(self, key: Hashable) -> Any:  # noqa: ANN401  whatever was found
         """Return what was found; None if nothing was, so far."""
         task = self._found.get(key)
-        return task.result() if task is not None and task.done() else None
+        if task is None or not task.done():
+            return None
+        # One that failed a moment ago is not forgotten yet.
+        return None if task.cancelled() or task.exception() is not None else task.result()
 
     def _forget(
         self, key: Hashable, task: asyncio.Task[Any], *, is_remembered: Callable[[Any], bool]
