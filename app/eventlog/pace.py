@@ -30,16 +30,19 @@ class Pace:
         seconds = parts.EVENTS * count / (self.events_per_second or float("inf"))
 
         async def one_after_the_other() -> None:
-            with futures.ThreadPoolExecutor(max_workers=1) as thread:
-                folder = await loop.run_in_executor(thread, begin, work)
-                try:
-                    for number in waiting:
-                        started = loop.time()
-                        await loop.run_in_executor(thread, folder.fold, number)
-                        done()
-                        await _rest(started + seconds - loop.time())
-                finally:
-                    thread.submit(folder.close).result()
+            thread = futures.ThreadPoolExecutor(max_workers=1)
+            begun = thread.submit(begin, work)
+            try:
+                folder = await asyncio.wrap_future(begun)
+                for number in waiting:
+                    started = loop.time()
+                    await loop.run_in_executor(thread, folder.fold, number)
+                    done()
+                    await _rest(started + seconds - loop.time())
+            finally:
+                closing = loop.run_in_executor(thread, _close, begun)
+                thread.shutdown(wait=False)  # it ends when it has done what it was asked
+                await asyncio.shield(closing)
 
         await together([one_after_the_other] * count)
 
@@ -57,6 +60,12 @@ async def together(works: Sequence[Callable[[], Coroutine[Any, Any, None]]]) -> 
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _close(begun: futures.Future[_Folder]) -> None:
+    """Close a folder, also one that began when nobody waited for it any more."""
+    if not begun.cancelled() and begun.exception() is None:
+        begun.result().close()
 
 
 async def _rest(seconds: float) -> None:

@@ -1,5 +1,6 @@
 import asyncio
 import dataclasses
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import uuid4
@@ -526,6 +527,64 @@ async def test_what_goes_wrong_in_a_process_is_raised_here(
 
     with pytest.raises(mapper.UnknownTopicError, match=r"No event class .*'Unheard'"):
         await rebuild.rebuild(pool=pool, at_pace=rebuild.Pace(processes=2), **models)
+
+
+async def test_rebuild_that_is_cancelled_lets_others_go_on_until_its_part_is_done(
+    pool: Pool,
+    event_log: log.EventLog,
+    new_command: NewCommand,
+    member: NewMember,
+    database: str,
+    tallies: projection.Projection,
+    entries: projection.Journal,
+) -> None:
+    await write(event_log, new_command, member, streams=1)
+    options = "-c idle_in_transaction_session_timeout=3s"  # or else nobody would end it
+    async with await psycopg.AsyncConnection.connect(database, options=options) as holder:
+        await holder.execute("LOCK TABLE ledger.events IN ACCESS EXCLUSIVE MODE")
+        rebuilding = asyncio.create_task(
+            rebuild.rebuild(pool=pool, projections=[tallies], journals=[entries])
+        )
+        await _until_somebody_waits_for_a_lock(database)
+
+        rebuilding.cancel()
+        await asyncio.wait([rebuilding], timeout=0.1)
+        assert not rebuilding.done()
+        await holder.rollback()
+
+    async with asyncio.timeout(10):
+        await asyncio.wait([rebuilding])
+    assert rebuilding.cancelled()
+
+
+async def test_what_begins_to_fold_is_closed_though_nobody_waits_for_it(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begins, may_begin, is_closed = threading.Event(), threading.Event(), threading.Event()
+
+    class Slow(parts.Folder):
+        def __init__(self, work: parts.Work) -> None:
+            begins.set()
+            may_begin.wait(timeout=5)
+            super().__init__(work)
+
+        def close(self) -> None:
+            super().close()
+            is_closed.set()
+
+    monkeypatch.setattr(parts, "Folder", Slow)
+    folding_ = asyncio.create_task(
+        rebuild.Pace().fold(nothing_to_fold(database), [0], done=lambda: None)
+    )
+    await asyncio.to_thread(begins.wait)
+
+    folding_.cancel()
+    await asyncio.sleep(0)
+    may_begin.set()
+    await asyncio.wait([folding_])
+
+    assert folding_.cancelled()
+    assert is_closed.is_set()
 
 
 async def test_process_ends_when_nobody_sends_it_parts(database: str) -> None:
