@@ -5,7 +5,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 import psycopg
@@ -65,8 +65,8 @@ class DeploymentTasks:
             handover = await self._rollout.handover(deployment_id=deployment_id)
             return handover if handover and handover.attempt == attempt else None
 
-        async with self._alone(deployment_id):
-            outcome = await self._carry_out_while_wanted(wanted, deployment_id)
+        async with self._alone(deployment_id) as lock:
+            outcome = await self._carry_out_while_wanted(wanted, deployment_id, lock)
             if outcome is not None:
                 await self._report(why, deployment_id, outcome, attempt=attempt)
 
@@ -109,8 +109,10 @@ class DeploymentTasks:
             raise AgainLater(pause=_LONGEST_PAUSE) from refusal
 
     async def _put_back(self, deployment_id: UUID, release_id: UUID) -> None:
-        async with self._alone(deployment_id):
-            outcome = await self._carry_out_while_wanted(self._rollout.rollback, deployment_id)
+        async with self._alone(deployment_id) as lock:
+            outcome = await self._carry_out_while_wanted(
+                self._rollout.rollback, deployment_id, lock
+            )
         if outcome is not None and outcome.status is deployers.OutcomeStatus.DELAYED:
             raise AgainLater(pause=outcome.again_in or _ROLLBACK_PAUSE)
         if await self._exchange.accepted_at(release_id) is not None:
@@ -154,11 +156,12 @@ class DeploymentTasks:
         )
 
     async def _carry_out_while_wanted(
-        self, wanted: _Wanted, deployment_id: UUID
+        self, wanted: _Wanted, deployment_id: UUID, lock: psycopg.AsyncConnection[Any]
     ) -> deployers.Outcome | None:
         """Carry out what is wanted; None if nothing is, or no longer.
 
-        A command of a cancelled deployment must not go on, nor keep the next one waiting.
+        A command of a cancelled deployment must not go on, nor keep the next one waiting. Nor
+        must one go on without its lock: it is begun again.
         """
         handover = await wanted(deployment_id=deployment_id)
         if handover is None:
@@ -166,6 +169,7 @@ class DeploymentTasks:
         release = asyncio.create_task(self._carry_out(handover))
         try:
             while not (await asyncio.wait({release}, timeout=_LOOK))[0]:
+                _require_held(lock)
                 with contextlib.suppress(command.LogUnavailableError):  # until it can be told
                     if await wanted(deployment_id=deployment_id) is None:
                         return None
@@ -201,10 +205,11 @@ class DeploymentTasks:
         )
 
     @contextlib.asynccontextmanager
-    async def _alone(self, deployment_id: UUID) -> AsyncIterator[None]:
+    async def _alone(self, deployment_id: UUID) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
         """Keep two workers from releasing to one environment at once.
 
-        The lock belongs to a connection of its own: it ends with the worker, however that ends.
+        The lock belongs to a connection of its own, which is yielded: it ends with the worker,
+        however that ends, and with the session, if the database ends that.
         """
         environment_id = await self._rollout.environment_of(deployment_id=deployment_id)
         connection = await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True)
@@ -212,9 +217,17 @@ class DeploymentTasks:
             await connection.execute(
                 "SELECT pg_advisory_lock(hashtextextended(%s, 0))", [f"release {environment_id}"]
             )
-            yield
+            yield connection
         finally:
             await asyncio.shield(connection.close())
+
+
+def _require_held(lock: psycopg.AsyncConnection[Any]) -> None:
+    """Raise AgainLater if the session has ended: another worker may hold its lock by now."""
+    try:
+        lock.pgconn.consume_input()  # asks nothing, so that a silent server keeps nobody waiting
+    except psycopg.OperationalError as error:
+        raise AgainLater(pause=_FIRST_PAUSE) from error
 
 
 def _release(handover: application.Handover) -> deployers.Release:

@@ -110,6 +110,30 @@ def test_a_living_worker_takes_over_what_a_dead_one_left(
     assert ask(living, "SELECT * FROM work.troubles") == []
 
 
+def test_a_release_that_lost_its_lock_ends_and_is_begun_again(api: Api, directory: Path) -> None:
+    """Another worker could hold the lock by then."""
+    project = api.deployable_project()
+    deploy_by_command(api, project.test, f"echo $$ >> {directory}/pids;" + waiting(directory))
+    deployment = api.do("deploy", environment=project.test)["deployment"]["id"]
+    until(lambda: begun(directory), "the command runs")
+
+    ended = ask(
+        api,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND query LIKE %s",
+        "SELECT pg_advisory_lock(hashtextextended(%",
+    )
+    until(lambda: len(begun(directory)) == 2, "it is begun again")
+
+    first, _ = (directory / "pids").read_text().split()
+    assert ended == [(True,)]
+    assert not Path(f"/proc/{first}").exists()
+    (directory / "gate").touch()
+    assert api.end(deployment)["output"] == "released\n"
+    assert len(begun(directory)) == 2
+    assert ask(api, "SELECT * FROM work.troubles") == []
+
+
 def is_at_work(api: Api) -> bool:
     """Does this process have a child that is a shell?"""
     children = Path(f"/proc/{api.product.pid}/task/{api.product.pid}/children").read_text()
