@@ -52,5 +52,7 @@ async def refusal(place: payloads.Place, error: errors.RefusedError, *, given_id
                 values=values,
                 current_plan=error.plan.as_json(),
             )
-        case _:
+        case errors.PermissionRefusedError():
             return await payloads.refusal(place, refusals.PermissionRefusal, values=values)
+        case _:
+            raise TypeError(f"no type of the schema tells of a {type(error).__name__}")

@@ -1,5 +1,7 @@
 import pytest
 
+from domain import errors
+from domain.errors import RefusalCode
 from tests.app.graphql.asking import Api, Shop
 
 pytestmark = pytest.mark.anyio
@@ -63,6 +65,23 @@ async def test_refusals_carry_what_helps(api: Api, shop: Shop) -> None:
     )
     assert wrong["added"]["code"] == "PREFIX_INVALID"
     assert wrong["added"]["problems"][0]["path"] == "prefix"
+
+
+class UnheardOfRefusedError(errors.RefusedError):
+    """A refusal that the schema has no type for."""
+
+
+async def test_refusal_without_a_type_is_no_other_refusal(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(**_: object) -> None:
+        raise UnheardOfRefusedError(code=RefusalCode.NOT_READY, message="not now")
+
+    monkeypatch.setattr(api.parts.application.projects, "create_project", refuse)
+
+    codes = await api.codes('mutation { createProject(input: {name: "x"}) { __typename } }')
+
+    assert codes == ["INTERNAL"]
 
 
 async def test_plan_that_went_stale_comes_with_the_current_one(api: Api, shop: Shop) -> None:
