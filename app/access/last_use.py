@@ -66,5 +66,5 @@ class LastUse:
         try:
             async with self._pool.connection() as connection:
                 await connection.execute(_WRITE, [list(uses), [now - at for at in uses.values()]])
-        except (psycopg.Error, psycopg_pool.PoolTimeout):
+        except psycopg.Error:
             _logger.warning("the last use of %d tokens could not be written", len(uses))

@@ -136,6 +136,6 @@ async def _broken(troubles: Troubles, job_id: int, name: str, error: Exception) 
     _logger.warning("task %s broke", name, exc_info=error)
     try:
         return _BrokenError(pause=await troubles.note(job_id, error))
-    except (psycopg.Error, psycopg_pool.PoolTimeout):
+    except psycopg.Error:
         _logger.warning("that task %s broke could not be noted", name)
         return _BrokenError(pause=_PAUSE_IN_THE_DARK)

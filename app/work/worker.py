@@ -78,11 +78,7 @@ async def _sweep(
                 clock.set(now)
                 if is_alone:
                     await _give_to_the_living(queue, clock)
-        except (
-            procrastinate.exceptions.ConnectorException,
-            psycopg.Error,
-            psycopg_pool.PoolTimeout,
-        ):
+        except (procrastinate.exceptions.ConnectorException, psycopg.Error):
             _logger.warning("cannot look for tasks left behind; again later", exc_info=True)
         await asyncio.sleep(_SWEEP)
 
