@@ -9,8 +9,6 @@ from uuid import UUID
 import psycopg
 import psycopg_pool
 
-from app import cancellation
-
 _SECONDS = 60.0  # between two writes for a token
 _PAUSE = 0.5  # seconds, in which others come along
 _logger = logging.getLogger(__name__)
@@ -47,18 +45,16 @@ class LastUse:
     async def aclose(self) -> None:
         """Write what waits."""
         if self._task is not None:
-            await cancellation.end(self._task)
-        await self._write()
+            await asyncio.wait([self._task])
 
     async def _write_soon(self) -> None:
-        await asyncio.sleep(_PAUSE)
-        await self._write()
+        while self._waiting:
+            await asyncio.sleep(_PAUSE)
+            await self._write()
 
     async def _write(self) -> None:
         """Write what waits; what cannot be written is let go: the token works all the same."""
         uses, self._waiting = self._waiting, {}
-        if not uses:
-            return
         now = time.monotonic()
         self._written = {
             token_id: at for token_id, at in self._written.items() if now - at < self._seconds

@@ -1,9 +1,11 @@
 import asyncio
+import contextlib
 import uuid
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
 import psycopg_pool
 import pytest
 
@@ -186,6 +188,57 @@ async def test_the_last_use_never_goes_back(
     [(second, _)] = await last_uses(pool)
 
     assert first < second
+
+
+async def test_a_use_that_comes_while_others_are_written_is_written_too(
+    pool: Pool, use_cases: Tokens, command: Command, database: str
+) -> None:
+    first, _ = await made(use_cases, WANTED, command())
+    second, _ = await made(use_cases, WANTED, command())
+    noting = last_use.LastUse(pool=pool)
+
+    async with held_up(database):
+        noting.note(first)
+        await until_held_up(database)
+        noting.note(second)
+
+    async with asyncio.timeout(10):
+        while not all(at for at, _ in await last_uses(pool)):
+            pass
+    await noting.aclose()
+
+
+async def test_a_use_that_is_being_written_at_the_end_is_not_lost(
+    pool: Pool, use_cases: Tokens, command: Command, database: str
+) -> None:
+    token_id, _ = await made(use_cases, WANTED, command())
+    noting = last_use.LastUse(pool=pool)
+
+    async with held_up(database):
+        noting.note(token_id)
+        await until_held_up(database)
+        closing = asyncio.create_task(noting.aclose())
+        await asyncio.wait([closing], timeout=0.5)
+    await closing
+
+    [(written_at, _)] = await last_uses(pool)
+    assert written_at is not None
+
+
+@contextlib.asynccontextmanager
+async def held_up(database: str) -> AsyncIterator[None]:
+    """Let nobody change what is kept of tokens until the end of the block."""
+    async with await psycopg.AsyncConnection.connect(database) as connection:
+        await connection.execute("SELECT 1 FROM access.tokens FOR UPDATE")
+        yield
+
+
+async def until_held_up(database: str) -> None:
+    waits = "SELECT 1 FROM pg_locks WHERE NOT granted"
+    async with await psycopg.AsyncConnection.connect(database, autocommit=True) as connection:
+        async with asyncio.timeout(10):
+            while await (await connection.execute(waits)).fetchone() is None:
+                pass
 
 
 async def last_uses(pool: Pool) -> list[tuple[datetime, str]]:
