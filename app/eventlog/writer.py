@@ -5,6 +5,7 @@ import collections
 import contextlib
 import functools
 import itertools
+import operator
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -33,6 +34,7 @@ _Outcome = asyncio.Future[commands.Receipt | None]
 class _Pending(NamedTuple):
     """A request that waits; without one, the question whether anything can be written."""
 
+    number: int
     request: transaction.Request | None
     outcome: _Outcome
 
@@ -61,6 +63,7 @@ class Writer:
         self._seconds = seconds
         self._deadlines = timers.Timers(seconds)
         self._cuts = timers.Timers(seconds / 2)
+        self._numbers = itertools.count()
         self._waiting: collections.deque[_Pending] = collections.deque()
         self._task: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
@@ -108,7 +111,7 @@ class Writer:
     def _put(self, request: transaction.Request | None) -> _Outcome:
         """Let a request wait for its turn, and return what becomes of it."""
         outcome: _Outcome = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Pending(request, outcome))
+        self._waiting.append(_Pending(next(self._numbers), request, outcome))
         self._news.set()
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._drain())
@@ -121,8 +124,9 @@ class Writer:
             while self._waiting and self._count_sent() < _AT_ONCE:
                 batch = self._take()
                 if not self._send(batch):
+                    self._put_back(batch)
                     await self._all_landed()
-                    await self._write(batch)
+                    await self._write(self._take())
             if self._is_sending:
                 await self._news.wait()
 
@@ -145,6 +149,11 @@ class Writer:
             count = -(-count // 2)
         return [self._waiting.popleft() for _ in range(count)]
 
+    def _put_back(self, batch: Sequence[_Pending]) -> None:
+        """Let the batch wait again, before what came later and after what came earlier."""
+        waiting = sorted([*batch, *self._waiting], key=operator.attrgetter("number"))
+        self._waiting = collections.deque(waiting)
+
     def _send(self, batch: Sequence[_Pending]) -> bool:
         """Send the batch if all that it needs is known; its callers hear of it when it landed."""
         batch = [pending for pending in batch if not pending.outcome.done()]
@@ -163,7 +172,7 @@ class Writer:
             if isinstance(outcome, psycopg.Error):
                 # Somebody else was there, or a command is a repeat, or worse: a look tells.
                 self._memory.suspect()
-                self._waiting.extendleft(reversed(batch))
+                self._put_back(batch)
             else:
                 self._memory.clock.tell(_EPOCH + timedelta(microseconds=int(outcome)))
                 self._settle(batch, plan.receipts)

@@ -151,6 +151,39 @@ async def test_killed_backends_lose_and_double_nothing(
     assert {row[2]: row[0] for row in rows} == acknowledged
 
 
+@pytest.mark.parametrize("is_cut", [True, False], ids=["by a cut", "by a repeat"])
+async def test_what_was_sent_in_vain_is_written_in_order_of_arrival(
+    event_log: log.EventLog,
+    new_command: NewCommand,
+    member: NewMember,
+    database: str,
+    *,
+    is_cut: bool,
+) -> None:
+    writer, repeated, ids = event_log._writer, new_command(), [uuid4() for _ in range(4)]
+    await event_log.append(command=repeated, events=[member(key, 1) for key in ids])
+
+    def append(asked: command.Command, key: UUID) -> asyncio.Task[command.Receipt]:
+        return asyncio.create_task(event_log.append(command=asked, events=[member(key, 2)]))
+
+    async with await psycopg.AsyncConnection.connect(database) as other:
+        await other.execute("SELECT 1 FROM ledger.head FOR UPDATE")
+        appends = [append(repeated, ids[0]), append(new_command(), ids[1])]
+        for on_the_way, key in enumerate(ids[2:], start=1):
+            async with asyncio.timeout(5):
+                while writer._count_sent() < on_the_way:  # noqa: ASYNC110  it tells nobody
+                    await asyncio.sleep(0)
+            appends.append(append(new_command(), key))
+        assert writer._connection is not None
+        if is_cut:
+            process = writer._connection.info.backend_pid
+            await other.execute("SELECT pg_terminate_backend(%s)", [process])
+        await other.rollback()
+        receipts = await asyncio.gather(*appends)
+
+    assert [receipt.first_position for receipt in receipts] == [1, 5, 6, 7]
+
+
 class Gate:
     """A proxy before the server that can stop passing bytes without closing anything."""
 
