@@ -76,9 +76,9 @@ class Sealer:
                 await asyncio.sleep(_PAUSE_WITHOUT)
 
     async def _seal_alone(self, connection: connections.Connection) -> None:
-        if not await _is_chosen(connection):
-            return
         with connections.cut_after(connection, seconds=_SECONDS):
+            if not await _is_chosen(connection):
+                return
             seal = await Seal.load(connection, key=self._key)
         if seal.note:
             self._told.offer(seal.note)

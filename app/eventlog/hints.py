@@ -61,7 +61,8 @@ class Hints:
         while True:
             try:
                 async with await self._pool.open(purpose="listener") as connection:
-                    await connection.execute(f"LISTEN {CHANNEL}")
+                    with connections.cut_after(connection, seconds=_SECONDS):
+                        await connection.execute(f"LISTEN {CHANNEL}")
                     await self._watch(connection)
             except psycopg.Error as error:
                 # Lost, or to a database whose restore has not come to the log yet.

@@ -17,6 +17,7 @@ from app.audit import exporting, lines, proofs, sealer, witnesses
 from app.audit.verification import notes, trees
 from app.eventlog import command, connections, draft, log
 from tests.app.audit import conftest, naive
+from tests.app.eventlog import gate
 
 pytestmark = pytest.mark.anyio
 
@@ -202,6 +203,18 @@ async def test_sealing_goes_on_after_a_lost_connection(
         await conftest.record(event_log, count=1)
 
         await until(lambda: is_covered(proving, 2))
+
+
+async def test_a_server_that_falls_silent_as_one_is_chosen_is_given_up(
+    database: str, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sealer, "_SECONDS", 0.2)
+    silencer = gate.Gate(database)
+
+    async with asyncio.timeout(PATIENCE), silencer.serving() as reached:
+        falling_silent = gate.FallingSilent(conninfo=reached, gate=silencer)
+        async with running(falling_silent, directory / "checkpoints"):
+            await falling_silent.has_opened_again.wait()
 
 
 async def test_a_witness_that_fails_gets_the_newest_later() -> None:

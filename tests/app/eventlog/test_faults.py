@@ -4,7 +4,7 @@ import itertools
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -17,6 +17,7 @@ from app import database as databases
 from app.eventlog import command, connections, log, transaction
 from domain import events
 from projections import projection
+from tests.app.eventlog import gate as gates
 
 pytestmark = pytest.mark.anyio
 
@@ -184,72 +185,35 @@ async def test_what_was_sent_in_vain_is_written_in_order_of_arrival(
     assert [receipt.first_position for receipt in receipts] == [1, 5, 6, 7]
 
 
-class Gate:
-    """A proxy before the server that can stop passing bytes without closing anything."""
-
-    def __init__(self, socket_path: str) -> None:
-        self._socket_path = socket_path
-        self._writers: list[asyncio.StreamWriter] = []
-        self.is_open = asyncio.Event()
-        self.is_open.set()
-
-    @contextlib.asynccontextmanager
-    async def serving(self) -> AsyncIterator[int]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        try:
-            yield server.sockets[0].getsockname()[1]
-        finally:
-            server.close()
-            self.is_open.set()
-            for writer in self._writers:
-                writer.close()
-                with contextlib.suppress(ConnectionError):
-                    await writer.wait_closed()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far_reader, far_writer = await asyncio.open_unix_connection(self._socket_path)
-        self._writers += [writer, far_writer]
-        await asyncio.gather(self._pass(reader, far_writer), self._pass(far_reader, writer))
-
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError):
-            while data := await reader.read(65536):
-                await self.is_open.wait()
-                writer.write(data)
-        writer.close()
-
-
 async def test_silent_server_is_given_up_in_time_and_found_again(
     database: str, new_command: NewCommand, member: NewMember
 ) -> None:
-    parts = psycopg.conninfo.conninfo_to_dict(database)
-    gate = Gate(f"{parts['host']}/.s.PGSQL.{parts.get('port', 5432)}")
-    async with gate.serving() as port:
-        reached = psycopg.conninfo.make_conninfo(database, host="127.0.0.1", port=port)
-        async with (
-            psycopg_pool.AsyncConnectionPool(
-                reached, min_size=1, max_size=2, open=False, reconnect_timeout=0.5
-            ) as pool,
-            log.EventLog(
-                pool=pool, projections=[], journals=[], policies=no_tasks, seconds=0.5
-            ) as event_log,
-        ):
-            asked, aggregate_id = new_command(), uuid4()
-            await event_log.append(command=new_command(), events=[member(aggregate_id, 1)])
-            gate.is_open.clear()
-            started = time.monotonic()
+    gate = gates.Gate(database)
+    async with (
+        gate.serving() as reached,
+        psycopg_pool.AsyncConnectionPool(
+            reached, min_size=1, max_size=2, open=False, reconnect_timeout=0.5
+        ) as pool,
+        log.EventLog(
+            pool=pool, projections=[], journals=[], policies=no_tasks, seconds=0.5
+        ) as event_log,
+    ):
+        asked, aggregate_id = new_command(), uuid4()
+        await event_log.append(command=new_command(), events=[member(aggregate_id, 1)])
+        gate.is_open.clear()
+        started = time.monotonic()
 
-            with pytest.raises(command.LogUnavailableError):
-                await event_log.append(command=asked, events=[member(aggregate_id, 2)])
-            with pytest.raises(command.LogUnavailableError):
-                await event_log.load(aggregate_id)
-            took = time.monotonic() - started
-            gate.is_open.set()
-            receipt = await _until_available(event_log, asked, member(aggregate_id, 2))
+        with pytest.raises(command.LogUnavailableError):
+            await event_log.append(command=asked, events=[member(aggregate_id, 2)])
+        with pytest.raises(command.LogUnavailableError):
+            await event_log.load(aggregate_id)
+        took = time.monotonic() - started
+        gate.is_open.set()
+        receipt = await _until_available(event_log, asked, member(aggregate_id, 2))
 
-            assert took < 4
-            assert (receipt.first_position, receipt.last_position) == (2, 2)
-            assert len((await event_log.load(aggregate_id)).events[aggregate_id]) == 2
+        assert took < 4
+        assert (receipt.first_position, receipt.last_position) == (2, 2)
+        assert len((await event_log.load(aggregate_id)).events[aggregate_id]) == 2
 
 
 async def test_silent_session_is_replaced_within_the_deadline(

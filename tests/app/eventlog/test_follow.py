@@ -8,9 +8,10 @@ import psycopg
 import psycopg_pool
 import pytest
 
-from app.eventlog import command, epochs, log, tail
+from app.eventlog import command, epochs, hints, log, tail
 from domain import events
 from projections import projection
+from tests.app.eventlog import gate
 
 pytestmark = pytest.mark.anyio
 
@@ -117,6 +118,19 @@ async def test_follower_survives_a_lost_connection(
     async with asyncio.timeout(10):
         assert await follower == [1, 2, 3, 4]
     assert lost not in await listeners(database)
+
+
+async def test_listener_gives_up_a_server_that_falls_silent_as_it_begins(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hints, "_SECONDS", 0.2)
+    silencer = gate.Gate(database)
+
+    async with asyncio.timeout(10), silencer.serving() as reached:
+        falling_silent = gate.FallingSilent(conninfo=reached, gate=silencer)
+        async with hints.Hints(pool=falling_silent).listening() as news:
+            await news.wait()
+            await falling_silent.has_opened_again.wait()
 
 
 async def test_follower_sees_what_came_while_it_looked(
