@@ -42,7 +42,7 @@ class Hints:
         """Yield an event that is set by hints; the first follower starts the listener."""
         follower = asyncio.Event()
         self._followers.add(follower)
-        if self._listener is None:
+        if self._listener is None or self._listener.done():
             self._listener = asyncio.create_task(self._listen())
         try:
             yield follower

@@ -8,7 +8,7 @@ import psycopg
 import psycopg_pool
 import pytest
 
-from app.eventlog import command, epochs, hints, log, tail
+from app.eventlog import command, connections, epochs, hints, log, tail
 from domain import events
 from projections import projection
 from tests.app.eventlog import gate
@@ -131,6 +131,28 @@ async def test_listener_gives_up_a_server_that_falls_silent_as_it_begins(
         async with hints.Hints(pool=falling_silent).listening() as news:
             await news.wait()
             await falling_silent.has_opened_again.wait()
+
+
+async def test_a_listener_that_died_is_replaced_for_the_next_follower(
+    pool: psycopg_pool.AsyncConnectionPool[Any], database: str
+) -> None:
+    class Failing(connections.Connections):
+        has_failed = False
+
+        async def open(self, *, purpose: str, options: str = "") -> connections.Connection:
+            if not self.has_failed:
+                self.has_failed = True
+                raise ArithmeticError("unforeseen")
+            return await super().open(purpose=purpose, options=options)
+
+    followers = hints.Hints(pool=Failing(pool=pool, seconds=5.0))
+    async with followers.listening():
+        assert followers._listener is not None
+        with pytest.raises(ArithmeticError):
+            await followers._listener
+
+        async with followers.listening():
+            await until(database, 1)
 
 
 async def test_follower_sees_what_came_while_it_looked(
