@@ -1,10 +1,9 @@
 """The composition root: every part of the program is made and joined here, and nowhere else."""
 
-import asyncio
 import contextlib
 import dataclasses
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -145,7 +144,8 @@ async def assembled(
             providers.update(brokers.providers(orders))
             await offered.publish(pool, catalogue, providers)
 
-        await stack.enter_async_context(_beside(brokers.ask_until_all_answered(take_in_more)))
+        asking = brokers.ask_until_all_answered(take_in_more)
+        await stack.enter_async_context(cancellation.beside(asking))
         yield Parts(
             settings=settings,
             catalogue=catalogue,
@@ -345,13 +345,3 @@ def _terms(settings: configuration.Settings) -> application.Terms:
         removal_grace=timedelta(seconds=settings.removal_grace),
         is_beta_over=settings.beta_ended,
     )
-
-
-@contextlib.asynccontextmanager
-async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Do work meanwhile, which ends with the program."""
-    task = asyncio.create_task(work)
-    try:
-        yield
-    finally:
-        await cancellation.end(task)

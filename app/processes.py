@@ -15,6 +15,7 @@ import uvicorn
 from app import (
     asgi,
     bootstrap,
+    cancellation,
     database,
     garbage,
     http_protocol,
@@ -29,6 +30,7 @@ from app.work import worker
 
 Say = Callable[[str], None]
 _Assembled: TypeAlias = contextlib.AbstractAsyncContextManager[bootstrap.Parts]
+_Meanwhile: TypeAlias = contextlib.AbstractAsyncContextManager[None]
 
 _ADMINISTRATOR = "admin"
 _DRAIN = 1  # seconds that open requests get to end
@@ -85,18 +87,12 @@ async def _serve(
             ),
             streams=application.state.streams,
         )
-        helpers = [asyncio.create_task(parts.audit.sealer.run())]
-        if has_worker:
-            helpers.append(asyncio.create_task(_run_worker(parts)))
-        try:
-            with _stopped_by_signals(server):
+        async with _sealing(parts), _working(parts) if has_worker else contextlib.nullcontext():
+            with _stopped_by_signals(server.stop):
                 invitation = await _invitation(parts, listener)
                 garbage.spare_what_stays()
                 say(invitation)
                 await server.serve(sockets=[listener])
-        finally:
-            for helper in helpers:
-                await _stopped(helper)
 
 
 def _reached_at(
@@ -113,6 +109,10 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._streams = streams
 
+    def stop(self) -> None:
+        """Serve no longer than it takes to end."""
+        self.should_exit = True
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the streams first: requests that never end are no reason to wait."""
         self._streams.stop()
@@ -125,8 +125,8 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.contextmanager
-def _stopped_by_signals(server: uvicorn.Server) -> Iterator[None]:
-    """Let the first signal stop the server; a second one does what signals do."""
+def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Let the first signal stop what runs; a second one does what signals do."""
     loop = asyncio.get_running_loop()
     signs = (signal.SIGINT, signal.SIGTERM)
 
@@ -134,12 +134,12 @@ def _stopped_by_signals(server: uvicorn.Server) -> Iterator[None]:
         for sign in signs:
             loop.remove_signal_handler(sign)
 
-    def stop() -> None:
+    def heed() -> None:
         release()
-        server.should_exit = True
+        stop()
 
     for sign in signs:
-        loop.add_signal_handler(sign, stop)
+        loop.add_signal_handler(sign, heed)
     try:
         yield
     finally:
@@ -147,32 +147,26 @@ def _stopped_by_signals(server: uvicorn.Server) -> Iterator[None]:
 
 
 async def _work(*, assembled: _Assembled, say: Say) -> None:
-    async with assembled as parts:
-        sealer = asyncio.create_task(parts.audit.sealer.run())
-        helper = asyncio.create_task(_run_worker(parts))
-        loop = asyncio.get_running_loop()
-        for sign in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(sign, helper.cancel)
-        garbage.spare_what_stays()
-        say("The worker is ready")
-        with contextlib.suppress(asyncio.CancelledError):
-            await helper
-        await _stopped(sealer)
+    is_over = asyncio.Event()
+    async with assembled as parts, _sealing(parts), _working(parts):
+        with _stopped_by_signals(is_over.set):
+            garbage.spare_what_stays()
+            say("The worker is ready")
+            await is_over.wait()
 
 
-async def _run_worker(parts: bootstrap.Parts) -> None:
-    await worker.run(
+def _sealing(parts: bootstrap.Parts) -> _Meanwhile:
+    return cancellation.beside(parts.audit.sealer.run())
+
+
+def _working(parts: bootstrap.Parts) -> _Meanwhile:
+    running = worker.run(
         queue=parts.queue,
         pool=parts.pool,
         clock=parts.clock,
         concurrency=parts.settings.worker_concurrency,
     )
-
-
-async def _stopped(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+    return cancellation.beside(running, grace=worker.TO_END)
 
 
 async def _invitation(parts: bootstrap.Parts, listener: socket.socket) -> str:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import psycopg
 
-from app import application, deployers, exchange
+from app import application, cancellation, deployers, exchange
 from app.application import rollout
 from app.eventlog import command
 from app.work import later, pauses
@@ -23,7 +23,7 @@ _LONGEST_PAUSE = 60.0
 _ROLLBACK_PAUSE = 10.0
 _ROLLBACK_TAKES = timedelta(hours=1)  # a receiver that took it in may fetch for so long
 _LOOK = 0.5  # seconds between two looks whether a release is still wanted
-
+_TO_END = 10.0  # seconds for a release to end its command and to take back what it did
 
 _logger = logging.getLogger(__name__)
 
@@ -175,8 +175,7 @@ class DeploymentTasks:
                         return None
             return release.result()
         finally:
-            release.cancel()
-            await asyncio.wait({release})
+            await cancellation.end(release, grace=_TO_END)
 
     async def _carry_out(self, handover: application.Handover) -> deployers.Outcome:
         try:

@@ -12,6 +12,9 @@ from app import cancellation
 from app.eventlog.task import QUEUE
 from app.work.clock import Clock
 
+TO_END = 10.0
+"""Seconds that a worker gets to end: its tasks end first, or are given back, and their commands."""
+
 _HEARTBEAT = 1.0  # seconds
 _STALLED_AFTER = 5.0  # seconds without a heartbeat
 _SWEEP = 1.0  # seconds

@@ -28,6 +28,25 @@ async def test_a_task_that_misses_a_cancellation_is_ended_all_the_same() -> None
     assert task.cancelled()
 
 
+async def test_a_task_that_tidies_up_is_left_alone_meanwhile() -> None:
+    ended: list[str] = []
+
+    async def tidying_up() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.5)
+            ended.append("tidy")
+
+    task = asyncio.create_task(tidying_up())
+    await asyncio.sleep(0)
+
+    await cancellation.end(task, grace=5.0)
+
+    assert ended == ["tidy"]
+    assert task.cancelled()
+
+
 async def test_a_cancellation_that_was_swallowed_is_heeded_at_the_end_of_the_block() -> None:
     went_on: list[str] = []
 
