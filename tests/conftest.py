@@ -128,7 +128,9 @@ def _create(server: embedded.Address, *, name: str, template: str) -> None:
 
 
 def _drop(server: embedded.Address, *, name: str) -> None:
-    _execute(server, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    _execute(
+        server, sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+    )
 
 
 def _execute(server: embedded.Address, statement: sql.Composed) -> None:

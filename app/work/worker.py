@@ -42,7 +42,8 @@ async def run(
     sweeper = asyncio.create_task(_sweep(queue, pool, clock))
     try:
         while True:
-            await _work(queue, concurrency)
+            with cancellation.heeded():
+                await _work(queue, concurrency)
             await asyncio.sleep(_PAUSE)
     finally:
         await cancellation.end(sweeper)
@@ -67,6 +68,8 @@ async def _work(queue: procrastinate.App, concurrency: int) -> None:
         )
     except procrastinate.exceptions.ConnectorException:
         _logger.warning("the worker lost its place in the queue; it begins anew", exc_info=True)
+    except Exception:
+        _logger.exception("the worker broke; it begins anew")
 
 
 async def _sweep(
@@ -83,6 +86,8 @@ async def _sweep(
                     await _give_to_the_living(queue, clock)
         except (procrastinate.exceptions.ConnectorException, psycopg.Error):
             _logger.warning("cannot look for tasks left behind; again later", exc_info=True)
+        except Exception:
+            _logger.exception("looking for tasks left behind broke; again later")
         await asyncio.sleep(_SWEEP)
 
 
