@@ -2,6 +2,7 @@
 
 The program:
 `cli`, `token_commands`   the commands of `servicebook`
+`first_token`             what the first start of a log prints
 `settings`                what can be set; the only reader of the environment
 `processes`               the long-running commands: the API, the worker, both
 `bootstrap`               where every part is made and joined

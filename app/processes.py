@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
-import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -17,14 +16,13 @@ from app import (
     bootstrap,
     cancellation,
     database,
+    first_token,
     garbage,
     http_protocol,
     object_storage,
     websocket_protocol,
 )
 from app import settings as configuration
-from app.access import caller
-from app.application import request, tokens
 from app.graphql import streams as open_streams
 from app.work import worker
 
@@ -32,7 +30,6 @@ Say = Callable[[str], None]
 _Assembled: TypeAlias = contextlib.AbstractAsyncContextManager[bootstrap.Parts]
 _Meanwhile: TypeAlias = contextlib.AbstractAsyncContextManager[None]
 
-_ADMINISTRATOR = "admin"
 _DRAIN = 1  # seconds that open requests get to end
 _SILENT_PEER = 30_000  # milliseconds
 
@@ -173,41 +170,15 @@ async def _invitation(parts: bootstrap.Parts, listener: socket.socket) -> str:
     """Return what the person who started this wants to know: where to go, with which token."""
     host, port = listener.getsockname()[:2]
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    return (
-        f"Servicebook is ready: the API at {address}/graphql\n"
-        f"Explore it: {address}/#token={await _first_token(parts)}"
-    )
-
-
-async def _first_token(parts: bootstrap.Parts) -> str:
-    """Return the administrator's token of this local run; made once, kept in a private file."""
-    file = parts.settings.token_file
-    if file.exists():
-        known = file.read_text("ascii").strip()
-        if await parts.sign_in.authenticate(known):
-            return known
-    token = await _administrator(parts)
-    file.unlink(missing_ok=True)
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as private:
-        private.write(token + "\n")
-    return token
-
-
-async def _administrator(parts: bootstrap.Parts) -> str:
-    """Make a token that may do everything; its subject joins the Beta, unless it left."""
-    use_cases = parts.application
-    if not await use_cases.people.is_known(subject=_ADMINISTRATOR):
-        joining = request.Request(actor=_ADMINISTRATOR, name="join_beta")
-        await use_cases.people.join_beta(request=joining, subject=_ADMINISTRATOR)
-    _, token, _ = await use_cases.tokens.create(
-        request=request.Request(actor=caller.COMMAND_LINE, name="create_token"),
-        wanted=tokens.Wanted(
-            subject=_ADMINISTRATOR, name="first token", roles=frozenset({caller.Role.OPERATOR})
-        ),
-    )
+    token = await first_token.find_or_make(parts)
     if token is None:
-        raise RuntimeError("a new token is told")
-    return token
+        explore = (
+            f"{address}/\n"
+            f"Operators have tokens already. To make another: {first_token.HOW_TO_MAKE_ANOTHER}"
+        )
+    else:
+        explore = f"{address}/#token={token}"
+    return f"Servicebook is ready: the API at {address}/graphql\nExplore it: {explore}"
 
 
 @contextlib.contextmanager

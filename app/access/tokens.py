@@ -41,6 +41,7 @@ _KEEP = """
     WHERE NOT EXISTS (SELECT 1 FROM read.api_tokens AS t WHERE t.id = a.id)
 """
 _IS_KEPT = "SELECT 1 FROM access.tokens WHERE id = %s AND hash = %s"
+_HAD_OPERATOR = "SELECT 1 FROM read.api_tokens WHERE 'OPERATOR' = ANY(roles) LIMIT 1"
 
 
 def new() -> str:
@@ -57,6 +58,11 @@ async def is_kept(*, connection: _Connection, token_id: UUID, token: str) -> boo
     """Is this the token of that id?"""
     cursor = await connection.execute(_IS_KEPT, [token_id, _hash(token)])
     return await cursor.fetchone() is not None
+
+
+async def had_operator(*, connection: _Connection) -> bool:
+    """Was there ever an operator's token, be it expired or revoked by now?"""
+    return await (await connection.execute(_HAD_OPERATOR)).fetchone() is not None
 
 
 class Found(NamedTuple):

@@ -92,6 +92,14 @@ class Tokens:
 
         return await commit(event_log=self._log, request=request, decide=decide)
 
+    async def had_operator(self) -> bool:
+        """Was there ever an operator's token?"""
+
+        async def work(connection: connections.Connection) -> bool:
+            return await tokens.had_operator(connection=connection)
+
+        return await self._connections.run(work)
+
     async def _keep(self, token_id: UUID, secret: str) -> None:
         async def work(connection: connections.Connection) -> None:
             await tokens.keep(connection=connection, token_id=token_id, token=secret)

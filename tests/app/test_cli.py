@@ -130,6 +130,23 @@ def test_a_token_that_makes_no_sense_is_refused(empty_database: str) -> None:
     assert "Error: A project role needs projects" in done.stderr
 
 
+def test_a_first_token_that_cannot_be_kept_is_told_in_one_line(
+    tmp_path: Path, database: str
+) -> None:
+    (tmp_path / "file").touch()
+
+    done = run(
+        *("serve", "--port", "0"),
+        directory=tmp_path,
+        DATABASE_URL=database,
+        SERVICEBOOK_DATA_DIRECTORY=str(tmp_path / "file" / "data"),
+        SERVICEBOOK_KEYRING=str(tmp_path / "keyring.json"),
+        SERVICEBOOK_AUDIT_KEY=str(tmp_path / "audit_key.pem"),
+    )
+
+    assert_one_clear_line(done, "The first token cannot be kept")
+
+
 def test_without_a_database_the_embedded_one_is_used(directory: Path) -> None:
     done = run("migrate", directory=directory)
 
