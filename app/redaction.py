@@ -1,4 +1,7 @@
-"""Takes secrets out of text that others wrote: errors of servers, output of commands."""
+"""Makes text that others wrote fit to be kept: errors of servers, output of commands.
+
+Secrets go, and so do the characters that PostgreSQL cannot store.
+"""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -18,14 +21,24 @@ _SQL_PASSWORD = re.compile(r"(\bPASSWORD\s{1,8})'(?:[^']|'')*'", re.IGNORECASE)
 
 
 def redact(text: str, *, secrets: Iterable[str] = ()) -> str:
-    """Return the text without the secrets, and without whatever has the shape of a password."""
-    forms = sorted({form for secret in secrets for form in _forms(secret)}, key=len, reverse=True)
+    """Return the text without the secrets, and without whatever has the shape of a password.
+
+    NUL is left out, and what is no character becomes a question mark.
+    """
+    # First of all: what is between the letters of a secret must not hide it.
+    text = _storable(text)
+    known = map(_storable, secrets)
+    forms = sorted({form for secret in known for form in _forms(secret)}, key=len, reverse=True)
     if forms:
         text = re.sub("|".join(map(re.escape, forms)), REDACTED, text)
     text = _VERIFIER.sub(REDACTED, text)
     text = _URL_PASSWORD.sub(rf"\1{REDACTED}@", text)
     text = _SQL_PASSWORD.sub(rf"\1{REDACTED}", text)
     return _NAMED_VALUE.sub(rf"\1{REDACTED}", text)
+
+
+def _storable(text: str) -> str:
+    return text.replace("\0", "").encode(errors="replace").decode()
 
 
 def _forms(secret: str) -> Iterator[str]:

@@ -59,5 +59,4 @@ def _text(document: Mapping[str, object], name: str, secrets: tuple[str, ...]) -
         return ""
     if not isinstance(value, str):
         raise AnswerError(f"{name} must be text")
-    storable = value.replace("\x00", "").encode(errors="replace").decode()
-    return redaction.redact(storable, secrets=secrets)
+    return redaction.redact(value, secrets=secrets)

@@ -91,11 +91,12 @@ class DeploymentTasks:
             later.not_before(deadline)
         try:
             outcome = await self._observe(deployment_id)
-        except Exception:  # whatever is wrong with the deployer: the deadline holds
-            _logger.exception("a deployer cannot be asked")
-            outcome = None
-        if outcome is not None and outcome.status in _ENDED:
-            await self._report(why, deployment_id, outcome, attempt=1)
+            if outcome is not None and outcome.status in _ENDED:
+                await self._report(why, deployment_id, outcome, attempt=1)
+        except command.LogUnavailableError:
+            raise  # later, so that what the deployer says is not lost
+        except Exception:  # whatever is wrong with what the deployer says: the deadline holds
+            _logger.exception("a deployer cannot be asked, or believed")
         await self._rollout.expire(
             request=why.request("expire_deployment"), deployment_id=deployment_id
         )

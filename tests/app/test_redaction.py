@@ -64,6 +64,20 @@ def test_the_password_inside_a_secret_address_is_a_secret_too() -> None:
     assert redaction.redact("p%40ss-word, p@ss-word", secrets=secrets) == "[redacted], [redacted]"
 
 
+@pytest.mark.parametrize(
+    ("text", "kept"), [("a\0b", "ab"), ("\0", ""), ("a\ud800b", "a?b"), ("größe \U0001f418", None)]
+)
+def test_what_postgresql_cannot_store_does_not_stay(text: str, kept: str | None) -> None:
+    assert redaction.redact(text) == (text if kept is None else kept)
+
+
+@pytest.mark.parametrize("secret", [SECRET, "Tr0ub\0\ud8004dor", "Tr0ub?4dor"])
+def test_no_secret_hides_behind_what_does_not_stay(secret: str) -> None:
+    shown = redaction.redact(f"{secret} {secret[0]}\0{secret[1:]}", secrets=[secret])
+
+    assert shown == "[redacted] [redacted]"
+
+
 def test_the_longest_secret_goes_first() -> None:
     assert redaction.redact("abcdef", secrets=["abc", "abcdef", "d"]) == "[redacted]"
 

@@ -1,10 +1,13 @@
 """What each step of a deployment leaves behind when it fails."""
 
 import asyncio
+import json
 import uuid
 from collections.abc import Mapping
+from pathlib import Path
 
 import psycopg_pool
+import pytest
 
 from app import embedded, key_ring, secrets
 from tests.journeys import product as products
@@ -12,7 +15,7 @@ from tests.journeys.client import Api
 from tests.journeys.conftest import Launch
 from tests.journeys.product import until
 from tests.journeys.test_troubled_providers import silent_dsn, silent_port, use_provider
-from tests.journeys.test_work import deploy_by_command, in_hand
+from tests.journeys.test_work import begun, deploy_by_command, in_hand, waiting
 
 __all__ = ["silent_port"]  # a fixture
 
@@ -40,6 +43,39 @@ def test_variables_that_no_process_could_hold_fail_the_deployment(api: Api) -> N
     )
     asyncio.run(swapped(api, service, kept))
     assert api.deploy(project.test)["revision"] == 1
+
+
+@pytest.mark.parametrize(("exit_code", "status"), [(0, "SUCCEEDED"), (1, "FAILED")])
+def test_a_command_may_print_anything(api: Api, exit_code: int, status: str) -> None:
+    """Step `release`: what the log cannot hold is left out, and the deployment ends."""
+    project = api.deployable_project()
+    deploy_by_command(api, project.test, f"printf 'a\\000b'; exit {exit_code}")
+
+    ended = api.deploy(project.test, status=status)
+
+    assert ended["output"] == "ab"
+
+
+def test_an_outcome_that_cannot_be_recorded_does_not_outlive_the_deadline(
+    launch: Launch, directory: Path
+) -> None:
+    """Step `release`: the record of a former version may hold what the log cannot."""
+    api = launch(deployment_timeout="6")
+    project = api.deployable_project()
+    api.provision(api.default(project.test, "DATABASE"))
+    deploy_by_command(api, project.test, waiting(directory))
+    deployment = api.do("deploy", environment=project.test)["deployment"]["id"]
+    until(lambda: begun(directory), "the command runs")
+    api.product.kill()
+    (directory / "gate").touch()
+    (record,) = api.product.directory.rglob("command.servicebook.json")
+    told = {"status": "FAILED", "message": "a\0b", "output": "a\0b"}
+    record.write_text(json.dumps(json.loads(record.read_text()) | told))
+
+    api.product.start()
+    ended = api.end(deployment, status="FAILED")
+
+    assert ended["error"]["code"] == "DEADLINE_EXCEEDED"
 
 
 async def swapped(api: Api, service: str, credentials: Mapping[str, str]) -> Mapping[str, str]:

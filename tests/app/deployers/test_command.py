@@ -44,6 +44,18 @@ async def test_a_command_runs_once_for_a_deployment(tmp_path: Path) -> None:
     assert "planted-secret" not in first.message
 
 
+@pytest.mark.parametrize("exit_code", [0, 1])
+async def test_what_cannot_be_stored_is_no_part_of_the_output(
+    tmp_path: Path, exit_code: int
+) -> None:
+    printing = deployer(tmp_path, f"printf 'a\\000b\\355\\240\\200'; exit {exit_code}")
+
+    outcome = await printing.release(release_of())
+
+    assert outcome.output == "ab\ufffd\ufffd\ufffd"
+    assert "\0" not in outcome.message
+
+
 async def test_no_value_is_written_to_a_file(tmp_path: Path) -> None:
     await deployer(tmp_path, "echo $DATABASE_URL").release(release_of())
 

@@ -572,6 +572,15 @@ async def test_a_broker_s_errors_are_told_without_secrets(desk: Desk) -> None:
         assert secret not in error.message
 
 
+async def test_a_broker_s_errors_are_told_without_what_cannot_be_stored(desk: Desk) -> None:
+    desk.broker.will("PUT instance", Reply(400, {"error": "Bad", "description": "no\0 room"}))
+
+    error = await failure(desk.provider.ensure_present(desk.request()))
+
+    assert "no room" in error.message
+    assert "\0" not in error.message
+
+
 async def test_an_answer_without_end_is_cut_off(desk: Desk) -> None:
     desk.broker.will("PUT instance", Reply(201, b'"' + b"x" * 200_000 + b'"'))
 
