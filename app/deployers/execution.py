@@ -222,13 +222,20 @@ def _judged(program: str, result: command.Result, *, seconds: float) -> contract
     if result.exit_code == 0:
         return contract.Outcome(status=contract.OutcomeStatus.SUCCEEDED, output=result.output)
     if result.exit_code is None:
-        how = f"did not end within {seconds:g} seconds"
+        how = f"did not end within {seconds:g} second{'' if seconds == 1 else 's'}"
     elif result.exit_code < 0:
-        how = f"was ended by {signal.Signals(-result.exit_code).name}"
+        how = f"was ended by {_signal(-result.exit_code)}"
     else:
         how = f"ended with exit code {result.exit_code}"
     words = result.output.strip()[-_LAST_WORDS:]
     return failed(f"{program} {how}" + (f": {words}" if words else ""), output=result.output)
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # of the real-time signals, only the first and the last have a name
+        return f"signal {number}"
 
 
 @contextlib.asynccontextmanager

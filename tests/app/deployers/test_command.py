@@ -88,7 +88,18 @@ async def test_a_program_that_is_not_there_is_told(tmp_path: Path) -> None:
     assert outcome.message == "/does/not/exist cannot be started: No such file or directory"
 
 
-async def test_a_command_that_takes_too_long_is_ended(tmp_path: Path) -> None:
-    outcome = await deployer(tmp_path, "sleep 60", timeout=0.1).release(release_of())
+@pytest.mark.parametrize(("number", "name"), [(9, "SIGKILL"), (35, "signal 35"), (63, "signal 63")])
+async def test_a_command_that_a_signal_ends_is_told(tmp_path: Path, number: int, name: str) -> None:
+    outcome = await deployer(tmp_path, f"kill -{number} $$").release(release_of())
 
-    assert outcome.message == "sh did not end within 0.1 seconds"
+    assert outcome.status is deployers.OutcomeStatus.FAILED
+    assert outcome.message == f"sh was ended by {name}"
+
+
+@pytest.mark.parametrize(("seconds", "time"), [(0.1, "0.1 seconds"), (1, "1 second")])
+async def test_a_command_that_takes_too_long_is_ended(
+    tmp_path: Path, seconds: float, time: str
+) -> None:
+    outcome = await deployer(tmp_path, "sleep 60", timeout=seconds).release(release_of())
+
+    assert outcome.message == f"sh did not end within {time}"
