@@ -7,9 +7,10 @@ POST /deployments/<id>/result               {"outcome": "SUCCEEDED" | "FAILED", 
 Each wants `Authorization: Bearer` with the token of the message. The token is valid until the
 deployment ends, however often it is used: an answer may be lost, and the receiver asks again. That
 of a rollback is valid for an hour after the receiver took the message in, but not once it answered
-how that ended, nor once another deployment started. Each fetch is an event of the deployment.
-401: not the token, or forgotten. 410: the deployment ended, or another one followed the rollback.
-409: it ended in another way.
+how that ended, nor once a later deployment succeeded. Each fetch is an event of the deployment.
+401: not the token, or forgotten. 410: the deployment ended, or a later one than the rollback's
+succeeded. 409: it ended in another way. 503: ask again; as long as a later deployment is being
+released, nobody knows whether the revision to go back to will be wanted.
 """
 
 import logging
@@ -91,6 +92,8 @@ def _guarded(answer: Answer) -> Answer:
             return _refusal(401, "this is not the token of that deployment")
         except receivers.ReleaseOverError:
             return _refusal(409 if request.method == "POST" else 410, "the deployment ended")
+        except receivers.RollbackWaitsError:
+            return _refusal(503, "a later deployment is being released: ask again")
         except deployers.AnswerError as error:
             return _refusal(400, str(error))
         except _TooLongError:

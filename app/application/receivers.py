@@ -25,6 +25,10 @@ class ReleaseOverError(Exception):
     """The deployment ended: there is nothing to fetch or to tell any more."""
 
 
+class RollbackWaitsError(Exception):
+    """A later deployment is being released: how it ends decides whether to go back."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Given:
     """The variables of a revision."""
@@ -35,7 +39,7 @@ class Given:
 
 
 class Receivers:
-    """What receivers ask; raises NotAdmittedError or ReleaseOverError."""
+    """What receivers ask; raises NotAdmittedError, ReleaseOverError or RollbackWaitsError."""
 
     def __init__(
         self, *, event_log: log.EventLog, rollout: Rollout, exchange: exchange.VaultExchange
@@ -101,6 +105,8 @@ class Receivers:
             handover = await wanted(deployment_id=deployment_id)
         except errors.NotFoundRefusedError as error:
             raise NotAdmittedError from error
+        except errors.DeploymentRefusedError as error:
+            raise RollbackWaitsError from error
         if handover is None:
             raise ReleaseOverError
         return handover

@@ -117,21 +117,27 @@ class Rollout:
     async def rollback(self, *, deployment_id: UUID) -> Handover | None:
         """Return how to put the running revision back after a deployment that was given up.
 
-        None if the deployer never had it, or has another one by now, or if the environment is
-        deleted.
+        None if the deployer never had it, if a later deployment succeeded, or if the environment is
+        deleted. One that did not succeed leaves the deployer with what it had before, which may be
+        what was given up.
+
+        Raises NOT_READY while a later one is being released: again later.
         """
         work = UnitOfWork(event_log=self._log)
         ended = await work.deployment(deployment_id)
+        if ended.is_running or not ended.is_exposed:
+            return None
         try:
             opened = await work.environment(ended.started.environment_id)
         except errors.NotFoundRefusedError:
             return None
-        is_superseded = opened.deployments != ended.started.number
-        if ended.is_running or not ended.is_exposed or is_superseded:
-            return None
+        await _require_no_release(work, opened)
         previous: tuple[values.Variable, ...] = ()
         if opened.last_successful_deployment_id is not None:
-            previous = (await work.deployment(opened.last_successful_deployment_id)).variables
+            succeeded = await work.deployment(opened.last_successful_deployment_id)
+            if succeeded.started.number > ended.started.number:
+                return None
+            previous = succeeded.variables
         return Handover(
             deployment_id=rollback_id(deployment_id),
             environment_id=opened.id,
@@ -269,6 +275,19 @@ class Rollout:
                 )
             given[variable.name] = credentials[self._catalogue.kinds[facts.kind].credential]
         return given
+
+
+async def _require_no_release(work: UnitOfWork, opened: environment.Environment) -> None:
+    """Refuse while a deployment has its turn: what comes late must not undo what it released."""
+    if opened.running_deployment_id is None:
+        return
+    running = await work.deployment(opened.running_deployment_id)
+    if running.is_exposed:
+        raise errors.DeploymentRefusedError(
+            code=errors.RefusalCode.NOT_READY,
+            message=f"Deployment {running.started.number} is being released: wait for its end.",
+            deployment_id=running.id,
+        )
 
 
 def _failure(

@@ -20,8 +20,9 @@ whoever configures a deployer can make the server send messages there, signed wi
 their own choice. Proxies and certificates of the server's environment are not used.
 
 A deployment that is given up after it was sent is followed by a message of type
-`deployment.rollback` with what ran before; its outcome is not waited for. Its token is valid for
-an hour after it was taken in, but not once another deployment started.
+`deployment.rollback` with what ran before; its outcome is not waited for. It waits while a later
+deployment is being released, and is not sent any more once one succeeded. Its token is valid for an
+hour after it was taken in.
 """
 
 import asyncio

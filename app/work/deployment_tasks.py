@@ -110,10 +110,13 @@ class DeploymentTasks:
             raise AgainLater(pause=_LONGEST_PAUSE) from refusal
 
     async def _put_back(self, deployment_id: UUID, release_id: UUID) -> None:
-        async with self._alone(deployment_id) as lock:
-            outcome = await self._carry_out_while_wanted(
-                self._rollout.rollback, deployment_id, lock
-            )
+        try:
+            async with self._alone(deployment_id) as lock:
+                outcome = await self._carry_out_while_wanted(
+                    self._rollout.rollback, deployment_id, lock
+                )
+        except errors.DeploymentRefusedError as refusal:
+            raise AgainLater(pause=_ROLLBACK_PAUSE) from refusal
         if outcome is not None and outcome.status is deployers.OutcomeStatus.DELAYED:
             raise AgainLater(pause=outcome.again_in or _ROLLBACK_PAUSE)
         if await self._exchange.accepted_at(release_id) is not None:

@@ -5,6 +5,7 @@ import json
 import uuid
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 
 import httpx
 import psycopg
@@ -17,6 +18,7 @@ from tests.journeys.conftest import Launch
 from tests.journeys.product import until
 from tests.journeys.receiver import Answer, Message, Receiver, fetch, tell
 from tests.journeys.test_subscriptions import listening
+from tests.journeys.test_work import begun, deploy_by_command, waiting
 
 PROGRESS = """
   subscription Progress($id: ID!) {
@@ -399,6 +401,69 @@ def an_hour_passes(api: Api, deployment: str) -> None:
 
 def _rollback(deployment: str) -> uuid.UUID:
     return rollout.rollback_id(uuid.UUID(deployment.removeprefix("dep_")))
+
+
+def test_a_rollback_outlives_a_deployment_that_released_nothing(
+    launch: Launch, directory: Path, receiver: Receiver
+) -> None:
+    """The receiver has what was given up, and nobody else takes it back."""
+    api = launch(worker_concurrency="1")
+    project = api.deployable_project()
+    send_to(api, project.test, receiver)
+    deploy_by_command(api, project.live, waiting(directory))
+    second = given_up(api, project, receiver)
+    api.do("deploy", environment=project.live)
+    until(lambda: begun(directory), "the only worker is busy")
+    third = start(api, project)
+
+    cancelled = api.do("cancelDeployment", id=third)["deployment"]
+    receiver.answer = lambda _: Answer()
+    (directory / "gate").touch()
+    hurry(api, "roll_back")
+    rollback = receiver.sent(2, kind="deployment.rollback")
+
+    assert cancelled["step"] == "SERVICES"
+    assert rollback.data["deployment"] == second
+    assert rollback.data["revision"] == 1
+    assert "REPORTS_DATABASE_DSN" not in rollback.data["variables"]
+    assert fetch(rollback).json()["revision"] == 1
+
+
+def given_up(api: Api, project: Project, receiver: Receiver) -> str:
+    """Give the second deployment up, which the receiver took in; it cannot be told of that."""
+    first = start(api, project)
+    tell(receiver.sent(1), "SUCCEEDED")
+    api.end(first)
+    api.add(project.test, prefix="REPORTS")
+    second = start(api, project)
+    assert "REPORTS_DATABASE_DSN" in receiver.sent(2).data["variables"]
+    receiver.answer = lambda _: Answer(status=503, headers={"Retry-After": "200"})
+    api.do("cancelDeployment", id=second)
+    until(lambda: waits(api, second, task="roll_back"), "the rollback is put off")
+    return second
+
+
+def test_a_rollback_waits_for_the_end_of_a_later_release(
+    api: Api, project: Project, receiver: Receiver
+) -> None:
+    """One that fails leaves the receiver with what it had, which was given up."""
+    second = given_up(api, project, receiver)
+    early = receiver.sent(1, kind="deployment.rollback")
+    receiver.answer = lambda _: Answer()
+    third = start(api, project)
+    release = receiver.sent(3)
+
+    hurry(api, "roll_back")
+    until(lambda: waits(api, second, task="roll_back"), "the rollback is put off again")
+
+    assert fetch(early).status_code == 503
+    assert len(receiver.messages) == 4
+    tell(release, "FAILED")
+    api.end(third, status="FAILED")
+    hurry(api, "roll_back")
+    rollback = receiver.sent(2, kind="deployment.rollback")
+    assert rollback.headers["webhook-id"] == f"{second}_rollback"
+    assert fetch(rollback).json()["revision"] == fetch(early).json()["revision"] == 1
 
 
 def test_a_result_survives_the_death_of_every_process(launch: Launch, receiver: Receiver) -> None:
