@@ -25,6 +25,7 @@ class Handover:
     deployment_id: UUID
     environment_id: UUID
     environment_name: str
+    epoch: int
     revision: int
     deployer: str
     deployer_settings: Mapping[str, Any]
@@ -99,13 +100,15 @@ class Rollout:
 
     async def handover(self, *, deployment_id: UUID) -> Handover | None:
         """Return what the deployer needs; None if the deployment does not wait for it."""
-        found = await UnitOfWork(event_log=self._log).deployment(deployment_id)
+        work = UnitOfWork(event_log=self._log)
+        found = await work.deployment(deployment_id)
         if not found.is_running or found.step is not values.DeploymentStep.RELEASE:
             return None
         return Handover(
             deployment_id=deployment_id,
             environment_id=found.started.environment_id,
             environment_name=found.started.environment_name,
+            epoch=work.epoch,
             revision=found.revision or 0,
             deployer=found.started.deployer,
             deployer_settings=found.started.deployer_settings,
@@ -142,6 +145,7 @@ class Rollout:
             deployment_id=rollback_id(deployment_id),
             environment_id=opened.id,
             environment_name=opened.name,
+            epoch=work.epoch,
             revision=opened.revision or 0,
             deployer=ended.started.deployer,
             deployer_settings=ended.started.deployer_settings,

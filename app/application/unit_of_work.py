@@ -58,6 +58,11 @@ class UnitOfWork:
         """The position of the log when the first aggregate was loaded."""
         return self._begun.position
 
+    @property
+    def epoch(self) -> int:
+        """The epoch of the log when the first aggregate was loaded."""
+        return self._begun.epoch
+
     async def begin(self) -> None:
         """Ask the log for time and position, if no aggregate was loaded yet."""
         if self._first is None:

@@ -15,12 +15,15 @@ class Release:
 
     A rollback puts an earlier revision back, after the deployment `given_up_id` was given up;
     `deployment_id` is its own then. `attempt` counts how often the release is handed over.
+    `epoch` is that of the log which says so: a restored log counts revisions anew from what was
+    restored, so that numbers of two epochs say nothing of which revision is later.
     """
 
     deployment_id: UUID
     environment_id: UUID
     environment_name: str
     revision_number: int
+    epoch: int = 1
     given_up_id: UUID | None = None
     attempt: int = 1
     variables: Mapping[str, str] = field(repr=False)

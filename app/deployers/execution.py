@@ -103,6 +103,7 @@ class Execution:
                 revision_number=release.revision_number,
                 status=record.RUNNING,
                 effective_revision=last.effective_revision if last else 0,
+                effective_epoch=last.effective_epoch if last else release.epoch,
                 had_previous=self.effect.keep_previous(),
             )
             self.records.note(begun)
@@ -119,7 +120,11 @@ class Execution:
             begun, status=outcome.status, message=outcome.message, output=outcome.output
         )
         if outcome.status is contract.OutcomeStatus.SUCCEEDED:
-            settled = dataclasses.replace(settled, effective_revision=release.revision_number)
+            settled = dataclasses.replace(
+                settled,
+                effective_revision=release.revision_number,
+                effective_epoch=release.epoch,
+            )
         else:
             await in_thread(self.effect.put_back, had_previous=begun.had_previous)
         await in_thread(self._settle, settled)
@@ -211,7 +216,10 @@ def _require_successor(release: contract.Release, last: record.Record | None, pa
         raise record.PlacementError(
             f"{path} belongs to environment {last.environment_id}: name another path"
         )
-    if release.revision_number < last.effective_revision and not release.is_rollback:
+    is_earlier = (
+        release.epoch == last.effective_epoch and release.revision_number < last.effective_revision
+    )
+    if is_earlier and not release.is_rollback:
         raise record.PlacementError(
             f"{path} holds revision {last.effective_revision} already, "
             f"which is later than {release.revision_number}"

@@ -26,13 +26,17 @@ class PlacementError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What is known about the last release."""
+    """What is known about the last release, and which revision of which epoch is in effect.
+
+    Former versions did not write the epoch: they are taken to have known the first one alone.
+    """
 
     deployment_id: UUID
     environment_id: UUID
     revision_number: int
     status: str
     effective_revision: int = 0
+    effective_epoch: int = 1
     message: str = ""
     output: str = ""
     had_previous: bool = False

@@ -238,6 +238,7 @@ def _release(handover: application.Handover) -> deployers.Release:
         deployment_id=handover.deployment_id,
         environment_id=handover.environment_id,
         environment_name=handover.environment_name,
+        epoch=handover.epoch,
         revision_number=handover.revision,
         given_up_id=handover.given_up_id,
         attempt=handover.attempt,

@@ -4,9 +4,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg import conninfo
 
+from app import embedded
+from tests.app.eventlog import test_epochs
 from tests.journeys import product as products
 from tests.journeys.client import Api, Json, Project
+from tests.journeys.conftest import Launch
 from tests.journeys.product import until
 
 SUCCEEDING = "exit 0"
@@ -150,6 +154,29 @@ def test_a_detached_database_is_used_until_a_deployment_succeeds(
 def rows(api: Api, service: str) -> list[Json]:
     with psycopg.connect(api.dsn(service)) as connection:
         return connection.execute("SELECT total FROM orders").fetchall()
+
+
+@pytest.mark.parametrize("kind", ["ENV_FILE", "COMMAND"])
+def test_a_restored_environment_is_deployed_from_where_it_is(
+    launch: Launch, server: embedded.Address, kind: str
+) -> None:
+    """What stands on the machine is of a later revision, but of the log that was lost."""
+    api = launch()
+    project = api.deployable_project()
+    command = ["/bin/sh", "-c", SUCCEEDING]
+    api.do("configureDeployer", environment=project.test, kind=kind, settings={"command": command})
+    api.deploy(project.test)
+    name = str(conninfo.conninfo_to_dict(api.product.dsn)["dbname"])
+    dump = test_epochs.dumped(server, name)
+    lost = [api.deploy(project.test)["revision"] for _ in range(3)]
+    api.product.kill()
+    test_epochs.restored(server, name, dump)
+
+    api.product.start()
+    deployed = [api.deploy(project.test)["revision"] for _ in range(2)]
+
+    assert lost == [2, 3, 4]
+    assert deployed == [2, 3]
 
 
 def test_two_deployments_at_once_are_one(api: Api, project: Project, directory: Path) -> None:

@@ -19,6 +19,8 @@ pytestmark = pytest.mark.anyio
 
 ENVIRONMENT = uuid.uuid4()
 VARIABLES = {"DATABASE_URL": "postgresql://app:planted-secret@db/x", "DEFAULT_CACHE_URL": "x y"}
+NEW = {"DATABASE_URL": "postgresql://app:another-secret@db/x"}
+RESTORED = 217512005123  # the epoch of a log that was restored
 SUCCEEDED = deployers.OutcomeStatus.SUCCEEDED
 FAILED = deployers.OutcomeStatus.FAILED
 
@@ -27,6 +29,7 @@ def release_of(
     variables: Mapping[str, str] = VARIABLES,
     *,
     revision: int = 1,
+    epoch: int = 1,
     deployment_id: uuid.UUID | None = None,
     environment_id: uuid.UUID = ENVIRONMENT,
 ) -> deployers.Release:
@@ -35,6 +38,7 @@ def release_of(
         environment_id=environment_id,
         environment_name="live",
         revision_number=revision,
+        epoch=epoch,
         variables=variables,
     )
 
@@ -409,6 +413,33 @@ async def test_a_late_repeat_of_an_older_release_changes_nothing(tmp_path: Path)
     assert outcome.status is FAILED
     assert "holds revision 5 already" in outcome.message
     assert env_file(tmp_path).read_bytes() == before
+
+
+async def test_revisions_of_a_log_that_was_lost_are_not_later_ones(tmp_path: Path) -> None:
+    await deployer(tmp_path).release(release_of(revision=4))
+
+    failed = await deployer(tmp_path, "exit 1").release(release_of(revision=2, epoch=RESTORED))
+    outcome = await deployer(tmp_path).release(release_of(NEW, revision=2, epoch=RESTORED))
+    late = await deployer(tmp_path).release(release_of(revision=1, epoch=RESTORED))
+
+    assert failed.message == "sh ended with exit code 1"
+    assert outcome.status is SUCCEEDED
+    assert "holds revision 2 already" in late.message
+    assert as_a_shell_reads(env_file(tmp_path)).items() >= NEW.items()
+
+
+async def test_a_record_without_an_epoch_is_of_the_first_one(tmp_path: Path) -> None:
+    await deployer(tmp_path).release(release_of(revision=4))
+    record = env_file(tmp_path).with_name(".env.servicebook.json")
+    document = json.loads(record.read_text())
+    del document["effective_epoch"]
+    record.write_text(json.dumps(document))
+
+    late = await deployer(tmp_path).release(release_of(revision=2))
+    outcome = await deployer(tmp_path).release(release_of(revision=2, epoch=RESTORED))
+
+    assert "holds revision 4 already" in late.message
+    assert outcome.status is SUCCEEDED
 
 
 async def test_a_path_of_ones_own_is_written(tmp_path: Path) -> None:
