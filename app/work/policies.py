@@ -83,14 +83,18 @@ def _tasks_of_service(event: events.Event) -> Sequence[Task]:
             return [_of_service("start_scheduled_removal", event, run_at=due)]
         case events.ServiceRemovalFailed():
             return [_of_service("retry_removal", event, run_at=event.retry_at)]
-        case events.ServiceCredentialsRotated() | events.ServiceConfigurationApplied():
-            return [_of_service("revoke_unused", event)]
-        case events.ServiceAttached():
+        case (
+            events.ServiceCredentialsRotated()
+            | events.ServiceConfigurationApplied()
+            | events.ServiceAttached()
+            | events.ServiceDeploymentLeft(is_exposed=False)  # it kept all while it ran
+        ):
             return [_of_service("revoke_unused", event)]
         case events.ServiceDetached():
             return [_of_service("renew_credentials", event)]
-        case events.ServiceDeploymentLeft(is_exposed=True):
-            return [_of_service("renew_credentials", event)]
+        case events.ServiceDeploymentLeft():
+            # At once what it kept: the renewal may fail.
+            return [_of_service("revoke_unused", event), _of_service("renew_credentials", event)]
         case events.ServiceRemoved() | events.ServiceAbandoned():
             return _after_removal(event)
         case events.ServiceCleanupStarted():

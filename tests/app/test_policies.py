@@ -8,7 +8,7 @@ import pytest
 
 from app.eventlog.task import Task
 from app.work import policies
-from domain import events
+from domain import events, values
 from domain.service_instance import ServiceInstance
 from projections.projection import RecordedEvent
 from tests.domain import histories
@@ -97,3 +97,21 @@ def test_an_attempt_that_was_put_off_is_made_once_at_its_time() -> None:
     assert len({task.args["operation_id"] for task in tasks}) == 1
     later = NOW + timedelta(seconds=10)
     assert [task.run_at for task in tasks] == [None, later, later, later]
+
+
+@pytest.mark.parametrize(
+    ("is_exposed", "names"),
+    [(False, ["revoke_unused"]), (True, ["revoke_unused", "renew_credentials"])],
+)
+def test_the_end_of_a_deployment_without_success_revokes_what_it_kept(
+    is_exposed: bool,  # noqa: FBT001  a row of the table
+    names: list[str],
+) -> None:
+    """R36"""
+    instance = histories.pending_attachment()
+    before = len(tasks_of(instance))
+    deployment_id = histories.join(instance, values.DeploymentRole.ATTACH)
+
+    histories.leave(instance, deployment_id, is_exposed=is_exposed)
+
+    assert [task.name for task in tasks_of(instance)[before:]] == names

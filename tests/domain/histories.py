@@ -221,12 +221,14 @@ def leave(
     instance: ServiceInstance,
     deployment_id: UUID,
     status: values.DeploymentStatus = values.DeploymentStatus.FAILED,
+    *,
+    is_exposed: bool = False,
 ) -> None:
     instance.leave_deployment(
         deployment_id=deployment_id,
         status=status,
         reason="The health check failed.",
-        is_exposed=False,
+        is_exposed=is_exposed,
         at=NOW,
     )
 

@@ -12,6 +12,7 @@ from tests.journeys import product as products
 from tests.journeys.client import Api, Json, Project
 from tests.journeys.conftest import Launch
 from tests.journeys.product import until
+from tests.journeys.test_work import in_hand
 
 SUCCEEDING = "exit 0"
 FAILING = "echo the migration broke; exit 1"
@@ -319,6 +320,64 @@ def test_new_credentials_are_staged_until_a_deployment(
     assert api.variables(project.test)["DATABASE_URL"] == (service, 2)
     until_refused(old)
     assert products.answers(new)
+
+
+@pytest.mark.parametrize("end", ["failed", "cancelled"])
+def test_credentials_replaced_during_a_deployment_without_success_are_revoked(
+    api: Api, project: Project, end: str
+) -> None:
+    """R36: the deployment kept the old ones, in case it attached the service with them."""
+    api.do("configureDeployer", environment=project.test, kind="EXTERNAL", settings={})
+    service = api.default(project.test, "DATABASE")
+    api.provision(service)
+    old = api.dsn(service)
+    running = api.do("deploy", environment=project.test)["deployment"]["id"]
+    until(lambda: api.deployment(running)["step"] == "RELEASE", "the release is waited for")
+    api.do("rotateCredentials", id=service)
+    api.wait(service, secretVersion=2, operation=None)
+    until(lambda: not in_hand(api, "revoke_unused"), "the rotation's own revocation is done")
+    assert products.answers(old)
+
+    if end == "failed":
+        api.do("reportDeployment", id=running, outcome="FAILED")
+    else:
+        api.do("cancelDeployment", id=running)
+
+    until_refused(old)
+    until(lambda: revoked(api, service) == [1], "the history tells of it")
+    assert products.answers(api.dsn(service))
+
+
+def test_a_failed_deployment_leaves_the_application_its_credentials(
+    api: Api, project: Project
+) -> None:
+    """R34, R36: what is unused when a detachment fails is judged by what runs on."""
+    api.do("configureDeployer", environment=project.test, kind="EXTERNAL", settings={})
+    service = api.default(project.test, "DATABASE")
+    api.provision(service)
+    attaching = api.do("deploy", environment=project.test)["deployment"]["id"]
+    reported(api, attaching, outcome="SUCCEEDED")
+    running = api.dsn(service)
+    api.do("detachService", id=service)
+    detaching = api.do("deploy", environment=project.test)["deployment"]["id"]
+    api.do("rotateCredentials", id=service)
+    api.wait(service, secretVersion=2, operation=None)
+
+    reported(api, detaching, outcome="FAILED")
+
+    until(lambda: not in_hand(api, "revoke_unused"), "it was looked at")
+    assert revoked(api, service) == []
+    assert products.answers(running)
+    assert products.answers(api.dsn(service))
+
+
+def revoked(api: Api, service: str) -> list[int]:
+    """Return the versions of the credentials that were revoked."""
+    return [
+        entry["details"]["secret_version"]
+        for entry in api.history(service)
+        if entry["event"] == "ServiceCredentialsRevoked"
+    ]
 
 
 def until_refused(dsn: str) -> None:
