@@ -15,7 +15,7 @@ from app.application.request import Request
 from app.application.terms import Terms
 from app.application.unit_of_work import UnitOfWork, commit, require_version
 from app.eventlog import log
-from domain import errors, service_instance, states, values
+from domain import errors, events, service_instance, service_refusals, states, values
 from domain.errors import RefusalCode
 
 _REASON_LIMIT = 2_000
@@ -293,7 +293,11 @@ class Services:
         reason: str,
         expected_version: int | None = None,
     ) -> tuple[dict[str, str], int]:
-        """Record who sees the credentials and why, then return the variables (R46)."""
+        """Record who sees the credentials and why, then return the variables (R46).
+
+        What is shown is the version that was recorded: others may come in between, and a
+        repeated command shows what it showed first (R44).
+        """
         await self._admission.admit_to(
             Place.SERVICE, service_instance_id, request=request, action=Action.REVEAL_CREDENTIALS
         )
@@ -305,18 +309,29 @@ class Services:
             found.reveal_credentials(reason=sealed, at=work.now)
 
         position = await commit(event_log=self._log, request=request, decide=decide)
+        version = await self._revealed_version(service_instance_id, position)
         facts = (await UnitOfWork(event_log=self._log).service(service_instance_id)).facts
         credentials = await self._vault.get(
-            service_instance_id=service_instance_id, version=facts.secret_version
+            service_instance_id=service_instance_id, version=version
         )
         if credentials is None:
+            service_refusals.require(facts, states.Command.REVEAL)
             raise errors.StateRefusedError(
                 code=RefusalCode.NOT_READY,
-                message=f"Cannot reveal the credentials of {facts.label}: they are gone.",
+                message=f"Cannot reveal version {version} of the credentials of {facts.label}: "
+                "it was revoked. Ask again, with a new idempotency key if you give one.",
                 state=facts.state,
             )
         value = credentials[self._catalogue.kinds[facts.kind].credential]
         return dict.fromkeys(facts.variable_names, value), position
+
+    async def _revealed_version(self, service_instance_id: UUID, position: int) -> int:
+        (recorded,) = await self._log.read(
+            after=position - 1, limit=1, originator_id=service_instance_id
+        )
+        if not isinstance(recorded.event, events.ServiceCredentialsRevealed):
+            raise TypeError(f"{recorded.event.TOPIC} at {position} reveals nothing")
+        return recorded.event.secret_version
 
     async def _sealed_reason(self, reason: str, request: Request, service_instance_id: UUID) -> str:
         return await self._texts.seal(

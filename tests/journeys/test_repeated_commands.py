@@ -9,6 +9,8 @@ import httpx
 from tests.journeys import product as products
 from tests.journeys.client import Api, Json
 from tests.journeys.conftest import Launch
+from tests.journeys.product import until
+from tests.journeys.test_work import deploy_by_command
 
 
 def test_a_key_sent_twice_creates_one_project(api: Api) -> None:
@@ -67,6 +69,39 @@ def test_a_repeat_of_what_changed_nothing_changes_nothing_later(api: Api) -> Non
     api.do("attachService", **asked)
 
     assert api.service(service)["parked"] is True
+
+
+def test_a_repeated_reveal_shows_what_was_recorded_or_nothing(api: Api) -> None:
+    """R44, R46: newer credentials are for a command of their own."""
+    project = api.deployable_project()
+    deploy_by_command(api, project.test, "exit 0")
+    service = api.default(project.test, "DATABASE")
+    api.deploy(project.test)
+    asked = {"id": service, "reason": "curious", "idempotencyKey": f"reveal {service}"}
+    first = api.do("revealCredentials", **asked)
+    api.do("rotateCredentials", id=service)
+    api.wait(service, secretVersion=2, operation=None)
+
+    staged = api.do("revealCredentials", **asked)
+    api.deploy(project.test)
+    until(lambda: "ServiceCredentialsRevoked" in events_of(api, service), "version 1 is revoked")
+    revoked = api.refused("revealCredentials", **asked)
+    api.do("detachService", id=service)
+    api.deploy(project.test)
+    api.wait(service, secretVersion=3, operation=None)
+    api.remove(service)
+    removed = api.refused("revealCredentials", **asked)
+
+    assert (staged["variables"], staged["position"]) == (first["variables"], first["position"])
+    assert revoked["code"] == "NOT_READY"
+    assert "version 1" in revoked["message"]
+    assert "a new idempotency key" in revoked["message"]
+    assert removed["code"] == "SERVICE_REMOVED"
+    assert events_of(api, service).count("ServiceCredentialsRevealed") == 1
+
+
+def events_of(api: Api, service: str) -> list[str]:
+    return [entry["event"] for entry in api.history(service)]
 
 
 def test_a_refused_command_can_be_sent_again(api: Api) -> None:
