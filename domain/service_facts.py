@@ -56,6 +56,9 @@ class ServiceFacts:
     secret_version: int = 0
     secret_versions: tuple[int, ...] = ()
     applied_secret_version: int | None = None
+    owes_renewal: bool = False
+    """Do others have credentials of it that they should have no longer (R36)?"""
+    renewal_attempts: int = 0
     applied_prefix: str | None = None
     applied_variable_names: tuple[str, ...] | None = None
     removal_requested: bool = False

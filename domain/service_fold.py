@@ -193,12 +193,19 @@ def _(event: events.ServiceCredentialsRotated, facts: ServiceFacts) -> ServiceFa
         operation=None,
         secret_version=event.secret_version,
         secret_versions=(*facts.secret_versions, event.secret_version),
+        owes_renewal=False,
+        renewal_attempts=0,
     )
 
 
 @evolve.register
 def _(event: events.ServiceRotationFailed, facts: ServiceFacts) -> ServiceFacts:
-    return facts.having(operation=_failed(facts, code=event.code, message=event.message))
+    failed = facts.having(
+        operation=_failed(facts, code=event.code, message=event.message, retry_at=event.retry_at),
+    )
+    if event.retry_at is None:
+        return failed
+    return failed.having(renewal_attempts=facts.renewal_attempts + 1)
 
 
 @evolve.register
@@ -297,6 +304,8 @@ def _(
         applied_prefix=event.prefix,
         applied_variable_names=event.variable_names,
         applied_secret_version=event.secret_version,
+        owes_renewal=False,
+        renewal_attempts=0,
         deployment_id=None,
         deployment_role=None,
     )
@@ -309,11 +318,16 @@ def _(_event: events.ServiceDetached, facts: ServiceFacts) -> ServiceFacts:
         applied_prefix=None,
         applied_variable_names=None,
         applied_secret_version=None,
+        owes_renewal=True,
         deployment_id=None,
         deployment_role=None,
     )
 
 
 @evolve.register
-def _(_event: events.ServiceDeploymentLeft, facts: ServiceFacts) -> ServiceFacts:
-    return facts.having(deployment_id=None, deployment_role=None)
+def _(event: events.ServiceDeploymentLeft, facts: ServiceFacts) -> ServiceFacts:
+    return facts.having(
+        owes_renewal=facts.owes_renewal or (event.is_exposed and not facts.applied),
+        deployment_id=None,
+        deployment_role=None,
+    )

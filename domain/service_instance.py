@@ -24,7 +24,7 @@ class ServiceInstance(Aggregate):
     """
 
     TOPIC: ClassVar[str] = "ServiceInstance"
-    fold_version: ClassVar[int] = 1  # raised when `apply` or what it assigns changes
+    fold_version: ClassVar[int] = 2  # raised when `apply` or what it assigns changes
     Event = events.Event
     Created = events.ServiceAdded
 
@@ -378,7 +378,9 @@ class ServiceInstance(Aggregate):
             case values.OperationKind.UPDATE:
                 self._record(events.ServiceUpdateFailed, at=at, **failure)
             case values.OperationKind.ROTATE:
-                self._record(events.ServiceRotationFailed, at=at, **failure)
+                self._record(
+                    events.ServiceRotationFailed, at=at, **failure, retry_at=self._renewal_at(at)
+                )
             case values.OperationKind.REMOVE:
                 retry_at = at + _retry_delay(self.facts.removal_attempts)
                 self._record(events.ServiceRemovalFailed, at=at, **failure, retry_at=retry_at)
@@ -448,6 +450,15 @@ class ServiceInstance(Aggregate):
     def _ignore(self, operation_id: UUID, result: str, *, at: datetime) -> None:
         self._record(events.ServiceResultIgnored, at=at, operation_id=operation_id, result=result)
 
+    def _renewal_at(self, at: datetime) -> datetime | None:
+        """Return when to try again if an application has credentials that it should lose (R36).
+
+        A rotation that somebody asked for is theirs to repeat.
+        """
+        if not self.facts.owes_renewal:
+            return None
+        return at + _retry_delay(self.facts.renewal_attempts + 1)
+
     def _settle(self, *, operation_id: UUID, deadline: datetime, at: datetime) -> None:
         """Go on with what waited for provisioning to end."""
         facts = self.facts
@@ -491,6 +502,6 @@ class ServiceInstance(Aggregate):
 
 
 def _retry_delay(attempts: int) -> timedelta:
-    """Return how long to wait after so many failed removals: growing, at most an hour."""
+    """Return how long to wait after so many failures: growing, at most an hour."""
     doublings = min(max(attempts - 1, 0), 16)
     return min(_FIRST_RETRY * (1 << doublings), _LONGEST_RETRY)

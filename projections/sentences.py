@@ -106,7 +106,8 @@ def _rotated(event: events.ServiceCredentialsRotated, _before: Row, after: Row) 
 
 
 def _rotation_failed(event: events.ServiceRotationFailed) -> str:
-    return f"Rotation of the credentials failed: {_cause(event)}; the old ones stay valid."
+    retry = f"; it is tried again at {_time(event.retry_at, event)}" if event.retry_at else ""
+    return f"Rotation of the credentials failed: {_cause(event)}; the old ones stay valid{retry}."
 
 
 def _revoked(event: events.ServiceCredentialsRevoked) -> str:

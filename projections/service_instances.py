@@ -31,7 +31,7 @@ _EVOLVE = service_fold.evolve.registry  # at a fraction of what singledispatch t
 class ServiceInstances:
     """A row per service instance, also once it is removed."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     folds: ClassVar[EventClasses] = frozenset(get_args(events.ServiceEvent))
     table: ClassVar[Table] = Table(
         name="service_instances",
@@ -75,6 +75,8 @@ class ServiceInstances:
             Column("secret_version", "int4"),
             Column("secret_versions", "int4[]"),
             Column("applied_secret_version", "int4", is_nullable=True),
+            Column("owes_renewal", "bool"),
+            Column("renewal_attempts", "int4"),
             Column("applied_prefix", "text", is_nullable=True),
             Column("applied_variable_names", "text[]", is_nullable=True),
             Column("removal_requested", "bool"),
@@ -190,6 +192,8 @@ def facts_of(row: Row) -> service_facts.ServiceFacts:
         secret_version=row["secret_version"],
         secret_versions=tuple(row["secret_versions"]),
         applied_secret_version=row["applied_secret_version"],
+        owes_renewal=row["owes_renewal"],
+        renewal_attempts=row["renewal_attempts"],
         applied_prefix=row["applied_prefix"],
         applied_variable_names=_maybe(tuple, row["applied_variable_names"]),
         removal_requested=row["removal_requested"],

@@ -90,8 +90,10 @@ def _tasks_of_service(event: events.Event) -> Sequence[Task]:
             | events.ServiceDeploymentLeft(is_exposed=False)  # it kept all while it ran
         ):
             return [_of_service("revoke_unused", event)]
-        case events.ServiceDetached():
+        case events.ServiceDetached() | events.ServiceRemovalCancelled():
             return [_of_service("renew_credentials", event)]
+        case events.ServiceRotationFailed(retry_at=datetime() as due):
+            return [_of_service("renew_credentials", event, run_at=due)]
         case events.ServiceDeploymentLeft():
             # At once what it kept: the renewal may fail.
             return [_of_service("revoke_unused", event), _of_service("renew_credentials", event)]

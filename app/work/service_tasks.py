@@ -112,9 +112,13 @@ class ServiceTasks:
             )
 
     async def renew_credentials(self, *, why: Cause, service_instance_id: UUID) -> None:
-        """Replace credentials that an application has, and should have no longer (R36)."""
+        """Replace credentials that an application has, and should have no longer (R36).
+
+        One that fails is tried again, by the rule of the aggregate; one that meets a removal
+        once that is called off.
+        """
         facts = await self._facts(service_instance_id)
-        if not facts.is_functional or facts.applied or facts.is_under_removal:
+        if not facts.is_functional or not facts.owes_renewal:
             return
         try:
             await self._application.services.rotate_credentials(

@@ -1,7 +1,7 @@
 """Facts about a service instance, from its addition to its removal."""
 
 from datetime import datetime
-from typing import Any, TypeGuard, get_args
+from typing import Any, ClassVar, TypeGuard, get_args
 from uuid import UUID
 
 from domain import values
@@ -135,12 +135,19 @@ class ServiceCredentialsRotated(Event):
 
 
 class ServiceRotationFailed(Event):
-    """No new credentials; the old ones stay."""
+    """No new credentials; the old ones stay. Tried again if an application should lose them."""
 
     TOPIC = "ServiceRotationFailed"
+    class_version: ClassVar[int] = 2
     operation_id: UUID
     code: str
     message: str
+    retry_at: datetime | None
+
+    @staticmethod
+    def upcast_v1_v2(state: dict[str, Any]) -> None:
+        """Say what was so: nothing was tried again."""
+        state["retry_at"] = None
 
 
 class ServiceCredentialsRevoked(Event):

@@ -115,3 +115,37 @@ def test_the_end_of_a_deployment_without_success_revokes_what_it_kept(
     histories.leave(instance, deployment_id, is_exposed=is_exposed)
 
     assert [task.name for task in tasks_of(instance)[before:]] == names
+
+
+def test_a_renewal_that_failed_is_made_again_at_its_time() -> None:
+    """R36"""
+    instance = histories.detached_by_a_deployment()
+    for _ in range(2):
+        histories.rotate(instance)
+        histories.report_failure(instance)
+
+    tasks = [task for task in tasks_of(instance) if task.name == "renew_credentials"]
+
+    assert [task.run_at for task in tasks] == [
+        None,
+        NOW + timedelta(seconds=10),
+        NOW + timedelta(seconds=20),
+    ]
+
+
+def test_a_rotation_that_somebody_asked_for_is_not_made_again() -> None:
+    instance = histories.attached()
+    histories.rotate(instance)
+    histories.report_failure(instance)
+
+    assert "renew_credentials" not in [task.name for task in tasks_of(instance)]
+
+
+def test_a_renewal_that_met_a_removal_is_made_once_that_is_called_off() -> None:
+    instance = histories.detached_by_a_deployment()
+    histories.remove(instance, grace=histories.GRACE)
+    before = len(tasks_of(instance))
+
+    instance.cancel_removal(at=NOW)
+
+    assert [task.name for task in tasks_of(instance)[before:]] == ["renew_credentials"]

@@ -299,6 +299,14 @@ def detached() -> ServiceInstance:
     return _detached_from_next(pending_attachment())
 
 
+def detached_by_a_deployment() -> ServiceInstance:
+    """An application had its credentials."""
+    instance = pending_detachment()
+    join(instance, values.DeploymentRole.DETACH)
+    take_effect(instance, values.DeploymentRole.DETACH)
+    return instance
+
+
 def removing() -> ServiceInstance:
     instance = detached()
     remove(instance)

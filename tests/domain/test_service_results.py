@@ -1,5 +1,6 @@
 """What an instance makes of a provider's answers, and of the time that passes."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from uuid import uuid4
 
@@ -7,6 +8,7 @@ import pytest
 
 from domain import values
 from domain.errors import RefusalCode
+from domain.service_instance import ServiceInstance
 from tests.domain import histories
 from tests.domain.histories import DEADLINE, GRACE, NOW
 
@@ -161,6 +163,69 @@ def test_a_failed_removal_is_tried_again_with_growing_delay_up_to_an_hour() -> N
     assert delays[0] < delays[1]
     assert delays[-1] == timedelta(hours=1)
     assert histories.current_operation(instance).attempt == 13
+
+
+def exposed_by_a_deployment() -> ServiceInstance:
+    """One whose credentials were made for a deployment that failed."""
+    instance = histories.provisioning()
+    deployment_id = histories.join(instance, values.DeploymentRole.ATTACH)
+    histories.report_provisioned(instance)
+    histories.leave(instance, deployment_id, is_exposed=True)
+    return instance
+
+
+@pytest.mark.parametrize("history", [histories.detached_by_a_deployment, exposed_by_a_deployment])
+def test_a_renewal_that_fails_is_tried_again_with_growing_delay_up_to_an_hour(
+    history: Callable[[], ServiceInstance],
+) -> None:
+    """R36"""
+    instance = history()
+    delays = []
+
+    for _ in range(12):
+        histories.rotate(instance)
+        histories.report_failure(instance)
+        retry_at = histories.current_operation(instance).next_attempt_at
+        assert retry_at is not None
+        delays.append(retry_at - NOW)
+    histories.rotate(instance)
+    histories.report_rotated(instance, version=2)
+    histories.rotate(instance)
+    histories.report_failure(instance)
+
+    assert delays == sorted(delays)
+    assert delays[0] < delays[1]
+    assert delays[-1] == timedelta(hours=1)
+    assert histories.current_operation(instance).next_attempt_at is None
+
+
+def attached_again() -> ServiceInstance:
+    instance = histories.detached_by_a_deployment()
+    instance.request_attachment(at=NOW)
+    histories.join(instance, values.DeploymentRole.ATTACH)
+    histories.take_effect(instance, values.DeploymentRole.ATTACH)
+    return instance
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        histories.pending_attachment,
+        histories.detached,
+        histories.attached,
+        histories.pending_detachment,
+        attached_again,
+    ],
+)
+def test_a_rotation_that_somebody_asked_for_is_not_tried_again_by_itself(
+    history: Callable[[], ServiceInstance],
+) -> None:
+    instance = history()
+
+    histories.rotate(instance)
+    histories.report_failure(instance)
+
+    assert histories.current_operation(instance).next_attempt_at is None
 
 
 def test_a_removal_in_progress_is_not_tried_again_at_the_same_time() -> None:

@@ -189,6 +189,38 @@ def test_a_failed_removal_succeeds_when_the_provider_is_back(
     until(lambda: not listed(api, "unfinishedRemovals"), "nothing is left to remove")
 
 
+def test_credentials_are_taken_back_when_the_provider_is_back(
+    launch: Launch, server: embedded.Address, directory: Path, silent_port: int
+) -> None:
+    """R36: a renewal that fails is tried again, and shows when."""
+    api = launch(operation_timeout="30")
+    project = api.deployable_project()
+    service = api.default(project.test, "DATABASE")
+    release_by(api, project.test, directory / "app.env", "exit 0")
+    api.deploy(project.test)
+    old = api.dsn(service)
+    api.do("detachService", id=service)
+    api.product.stop()
+    use_provider(api, silent_dsn(silent_port))
+    api.product.environment["SERVICEBOOK_OPERATION_TIMEOUT"] = "1"
+    api.product.start()
+
+    api.deploy(project.test)
+    failed = api.wait_for_failure(service)
+
+    assert (failed["kind"], failed["error"]["code"]) == ("ROTATE", "DEADLINE_EXCEEDED")
+    assert failed["nextAttemptAt"] is not None
+    assert "it is tried again at" in api.history(service)[-1]["sentence"]
+    assert products.answers(old)
+    api.product.kill()
+    use_provider(api, products.provider_dsn(server))
+    api.product.environment["SERVICEBOOK_OPERATION_TIMEOUT"] = "30"
+    api.product.start()
+    api.wait(service, state="DETACHED", secretVersion=2, operation=None)
+    until(lambda: not products.answers(old), "the old credentials are refused")
+    assert products.answers(api.dsn(service))
+
+
 @pytest.mark.parametrize("is_killed", [False, True], ids=["alive", "killed"])
 def test_a_release_that_hangs_fails_at_the_deadline(
     launch: Launch, directory: Path, *, is_killed: bool

@@ -79,7 +79,13 @@ def _folded(projection: Projection, recorded: Sequence[RecordedEvent]) -> dict[K
 @functools.cache
 def _fields(event_class: type[events.Event]) -> st.SearchStrategy[dict[str, Any]]:
     own = inspect.get_annotations(event_class)
-    return st.fixed_dictionaries({name: _any(kind) for name, kind in own.items()})
+    return st.fixed_dictionaries(
+        {
+            name: _any(kind)
+            for name, kind in own.items()
+            if typing.get_origin(kind) is not typing.ClassVar
+        }
+    )
 
 
 def _any(kind: Any) -> st.SearchStrategy[Any]:  # noqa: ANN401  whatever an annotation may be

@@ -178,11 +178,20 @@ SENTENCES = [
     ),
     (
         events.ServiceRotationFailed,
-        OPERATION | REFUSED,
+        OPERATION | REFUSED | {"retry_at": None},
         ATTACHED,
         (
             "Rotation of the credentials failed: The provider said no (REFUSED); "
             "the old ones stay valid."
+        ),
+    ),
+    (
+        events.ServiceRotationFailed,
+        OPERATION | REFUSED | {"retry_at": FIVE_PAST},
+        DETACHED,
+        (
+            "Rotation of the credentials failed: The provider said no (REFUSED); "
+            "the old ones stay valid; it is tried again at 12:05 UTC."
         ),
     ),
     (

@@ -100,6 +100,8 @@ def test_added_instance_is_new_and_wanted(fold: Fold, added: RecordedEvent) -> N
             "secret_version": 0,
             "secret_versions": [],
             "applied_secret_version": None,
+            "owes_renewal": False,
+            "renewal_attempts": 0,
             "applied_prefix": None,
             "applied_variable_names": None,
             "removal_requested": False,

@@ -71,7 +71,7 @@ FOLDED_BY = {
 DIGESTS = {
     "Project.1": "2fe81fb6bc0021c5",
     "Environment.1": "7f221d8963ce399a",
-    "ServiceInstance.1": "bac7a5fc8d51454a",
+    "ServiceInstance.2": "3ed7784541271fa3",
     "Person.1": "2bb809e7a4259f3b",
 }
 

@@ -154,7 +154,7 @@ class PlotMeasured(events.Event):
 
 @pytest.mark.parametrize("version", [1, 2, 3])
 def test_samples_of_old_versions_are_upcast_in_steps(version: int) -> None:
-    """No event of the product has a second version yet; this one has three."""
+    """No event of the product has a third version yet; this one has."""
     state = (GOLDEN / f"PlotMeasured.v{version}.json").read_bytes()
 
     event = mapper.EventMapper().to_domain_event(
