@@ -106,7 +106,9 @@ class Catalogue:
     def plan(self, offering: Offering, name: str | None) -> Plan | None:
         """Return the offering's plan of this name, the default one if no name is given."""
         wanted = (
-            plan for plan in offering.plans if plan.name == name or (not name and plan.is_default)
+            plan
+            for plan in offering.plans
+            if plan.name == name or (name is None and plan.is_default)
         )
         return next(wanted, None)
 

@@ -28,7 +28,7 @@ def choose(
     if chosen is None:
         raise errors.InputRefusedError(
             code=RefusalCode.PLAN_UNKNOWN,
-            message=f"{offering} has no plan {plan}. It has: "
+            message=f'{offering} has no plan "{plan}". It has: '
             f"{', '.join(known.name for known in found.plans)}.",
             path="plan",
         )

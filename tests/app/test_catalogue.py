@@ -67,6 +67,7 @@ def test_a_plan_is_found_by_name_or_is_the_default(ours: catalogue.Catalogue) ->
     assert (default.name, default.settings["connections"]) == ("small", 20)
     assert (large.name, large.settings["connections"]) == ("large", 100)
     assert ours.plan(postgres, "none such") is None
+    assert ours.plan(postgres, "") is None
     assert ours.offering("none such") is None
 
 

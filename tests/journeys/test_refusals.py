@@ -68,7 +68,9 @@ CASES: list[tuple[str, str, str, Given]] = [
     ("QUOTA_EXCEEDED", "Quota", "addService", lambda s: new(s, offering="s3", prefix="X")),
     ("OFFERING_UNKNOWN", "Input", "addService", lambda s: new(s, offering="oracle")),
     ("PLAN_UNKNOWN", "Input", "addService", lambda s: new(s, plan="gigantic")),
+    ("PLAN_UNKNOWN", "Input", "addService", lambda s: new(s, prefix="X", plan="")),
     ("PLAN_UNKNOWN", "Input", "configureService", lambda s: {"id": s.database, "plan": "huge"}),
+    ("PLAN_UNKNOWN", "Input", "configureService", lambda s: {"id": s.database, "plan": ""}),
     ("PARAMETERS_INVALID", "Input", "addService", lambda s: new(s, parameters={"colour": "red"})),
     (
         "PARAMETERS_INVALID",
