@@ -145,7 +145,7 @@ class Services:
             found = await work.service(service_instance_id)
             require_version(found, expected_version)
             facts = found.facts
-            known = facts.next_parameters or facts.parameters
+            known = facts.parameters if facts.next_parameters is None else facts.next_parameters
             choice = choices.choose(
                 self._catalogue,
                 offering=facts.offering,

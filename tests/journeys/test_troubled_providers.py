@@ -73,6 +73,22 @@ def test_a_provider_that_hangs_fails_at_the_deadline(
     assert products.answers(api.dsn(service))
 
 
+def test_parameters_that_were_cleared_during_provisioning_stay_so(
+    launch: Launch, silent_port: int
+) -> None:
+    api = launch(postgres_provider_dsn=silent_dsn(silent_port))
+    project = api.project()
+    service = api.add(project.test, prefix="X", parameters={"extensions": ["citext"]})
+    api.do("provisionService", id=service)
+
+    api.do("configureService", id=service, parameters={})
+    api.do("configureService", id=service, plan="large")
+
+    last = api.history(service)[-1]
+    assert (last["event"], last["state"]) == ("ServiceConfigured", "PROVISIONING")
+    assert (last["details"]["plan"], last["details"]["parameters"]) == ("large", {})
+
+
 def test_a_deployment_fails_when_its_service_cannot_be_made(
     launch: Launch, silent_port: int
 ) -> None:
