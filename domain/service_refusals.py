@@ -2,15 +2,15 @@
 
 from domain import errors, service_facts, states
 from domain.errors import RefusalCode
-from domain.states import Command
+from domain.states import Command, Situation
 
 _WAY_OUT = {
-    RefusalCode.MUST_DETACH_FIRST: " Detach it and deploy first.",
-    RefusalCode.REMOVAL_IN_PROGRESS: " Add a new service instead.",
-    RefusalCode.SERVICE_REMOVED: " Add a new service instead.",
-    RefusalCode.NOT_READY: " Provision it first.",
-    RefusalCode.NOTHING_TO_CANCEL: " Only a removal in its grace period can be cancelled.",
-    RefusalCode.NOTHING_TO_ABANDON: " Only a removal that failed can be abandoned.",
+    RefusalCode.MUST_DETACH_FIRST: "Detach it and deploy first.",
+    RefusalCode.REMOVAL_IN_PROGRESS: "Add a new service instead.",
+    RefusalCode.SERVICE_REMOVED: "Add a new service instead.",
+    RefusalCode.NOT_READY: "Provision it first.",
+    RefusalCode.NOTHING_TO_CANCEL: "Only a removal in its grace period can be cancelled.",
+    RefusalCode.NOTHING_TO_ABANDON: "Only a removal that failed can be abandoned.",
 }
 
 
@@ -67,7 +67,24 @@ def refused(
     """Return the refusal that tells the situation and the way out."""
     return errors.StateRefusedError(
         code=code,
-        message=f"Cannot {command.value} {facts.label}: it is {facts.situation.value}."
-        f"{_WAY_OUT.get(code, '')}",
+        message=f"Cannot {command.value} {facts.label}: it is {facts.situation.value}. "
+        f"{_way_out(facts, code)}",
         state=facts.state,
     )
+
+
+def _way_out(facts: service_facts.ServiceFacts, code: RefusalCode) -> str:
+    """Return what would help; in some situations, less than what helps in others."""
+    match code, facts.situation:
+        case RefusalCode.MUST_DETACH_FIRST, Situation.PENDING_DETACHMENT:
+            if facts.deployment_id is None:
+                return "Deploy first."
+            return "Wait for the end of the deployment that detaches it."
+        case RefusalCode.NOT_READY, Situation.PROVISIONING:
+            return "Wait until it is provisioned."
+        case RefusalCode.REMOVAL_IN_PROGRESS, Situation.REMOVAL_PENDING:
+            if facts.removal_scheduled_for is None:
+                return _WAY_OUT[code]
+            return "Cancel its removal before the grace period ends, or add a new service instead."
+        case _:
+            return _WAY_OUT[code]

@@ -14,8 +14,11 @@ from tests.domain.histories import GRACE, NOW
 JUST_BEFORE = timedelta(microseconds=-1)
 
 
-@pytest.mark.parametrize("row", ["attached", "pending detachment"])
-def test_an_applied_instance_must_be_detached_before_it_is_removed(row: str) -> None:
+@pytest.mark.parametrize(
+    ("row", "way_out"),
+    [("attached", "Detach it and deploy first."), ("pending detachment", "Deploy first.")],
+)
+def test_an_applied_instance_must_be_detached_before_it_is_removed(row: str, way_out: str) -> None:
     """R23"""
     instance = histories.ROWS[row]()
 
@@ -25,7 +28,7 @@ def test_an_applied_instance_must_be_detached_before_it_is_removed(row: str) -> 
     assert refusal.code is RefusalCode.MUST_DETACH_FIRST
     assert refusal.state is instance.facts.state
     assert refusal.message.startswith("Cannot remove test/DEFAULT_DATABASE: ")
-    assert refusal.message.endswith("Detach it and deploy first.")
+    assert refusal.message.endswith(f". {way_out}")
 
 
 def test_an_instance_that_no_provider_knows_is_removed_at_once_without_confirmation() -> None:

@@ -8,10 +8,10 @@ from uuid import uuid4
 
 import pytest
 
-from domain import service_facts, states, values
+from domain import service_facts, service_refusals, states, values
 from domain.errors import RefusalCode
 from domain.service_instance import ServiceInstance
-from domain.states import Resource
+from domain.states import Command, Resource
 from tests.domain import histories
 
 PUBLIC_STATE = {
@@ -53,6 +53,57 @@ def test_an_instance_under_deletion_keeps_its_previous_name(was_ready: bool, sho
     facts = facts_with(resource=Resource.DELETING, applied=False, wanted=False, was_ready=was_ready)
 
     assert (facts.state.value, facts.is_functional, facts.is_usable) == (shown, False, False)
+
+
+DETACH, DEPLOY = "Detach it and deploy first.", "Deploy first."
+PROVISION, WAIT = "Provision it first.", "Wait until it is provisioned."
+REPLACE = "Add a new service instead."
+KEEP = "Cancel its removal before the grace period ends, or add a new service instead."
+ONLY_FAILED = "Only a removal that failed can be abandoned."
+ONLY_IN_GRACE = "Only a removal in its grace period can be cancelled."
+WAYS_OUT = [
+    ("new", Command.REVEAL, PROVISION),
+    ("new failed", Command.ROTATE, PROVISION),
+    ("provisioning", Command.REVEAL, WAIT),
+    ("provisioning parked", Command.ROTATE, WAIT),
+    ("attached", Command.REMOVE, DETACH),
+    ("pending detachment", Command.REMOVE, DEPLOY),
+    ("pending detachment", Command.ABANDON, DEPLOY),
+    ("detached", Command.ABANDON, ONLY_FAILED),
+    ("detached", Command.CANCEL_REMOVAL, ONLY_IN_GRACE),
+    ("removal pending", Command.ATTACH, REPLACE),
+    ("removal scheduled", Command.ATTACH, KEEP),
+    ("removal scheduled", Command.REVEAL, KEEP),
+    ("removal scheduled", Command.ABANDON, ONLY_FAILED),
+    ("removing", Command.PROVISION, REPLACE),
+    ("removal failed", Command.RENAME, REPLACE),
+    ("removed", Command.CONFIGURE, REPLACE),
+    ("removed", Command.CANCEL_REMOVAL, ONLY_IN_GRACE),
+]
+
+
+@pytest.mark.parametrize(("row", "command", "way_out"), WAYS_OUT)
+def test_a_refusal_shows_the_way_out_of_its_state(row: str, command: Command, way_out: str) -> None:
+    """R44"""
+    facts = histories.ROWS[row]().facts
+    code = states.refusal(situation=facts.situation, command=command)
+    assert code is not None
+
+    refusal = service_refusals.refused(facts, code, command)
+
+    assert refusal.message == (
+        f"Cannot {command.value} {facts.label}: it is {facts.situation.value}. {way_out}"
+    )
+
+
+def test_what_a_deployment_is_detaching_is_waited_for() -> None:
+    """R44"""
+    instance = histories.pending_detachment()
+    histories.join(instance, values.DeploymentRole.DETACH)
+
+    refusal = histories.refusal_of(lambda: histories.remove(instance))
+
+    assert refusal.message.endswith("Wait for the end of the deployment that detaches it.")
 
 
 @pytest.mark.parametrize("row", ["removal pending", "removal scheduled", "removing", "removed"])
