@@ -263,9 +263,10 @@ def _warnings(instances: Mapping[UUID, ServiceFacts]) -> Iterator[PlanNote]:
         gone = [name for name in facts.applied_variable_names or () if name not in kept]
         if gone:
             what = "renamed" if facts.wanted else "detached"
+            them = "it" if len(gone) == 1 else "them"
             yield PlanNote(
                 code="VARIABLES_DISAPPEAR",
                 message=f"{facts.label} is {what}: {', '.join(gone)} will disappear, and the "
-                "application may depend on it.",
+                f"application may depend on {them}.",
                 service_instance_id=instance_id,
             )

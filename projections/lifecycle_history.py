@@ -12,7 +12,7 @@ _ON_EVERY_EVENT = ("originator_id", "originator_topic", "originator_version", "t
 class LifecycleHistory:
     """A row per event of a service instance; it never changes and outlives the instance."""
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     table: ClassVar[Table] = Table(
         name="lifecycle_history",
         columns=(

@@ -20,6 +20,7 @@ _PARTICIPLE = {
 }
 _MINUTES = len("12:00")
 _UNTIL_SUCCESS = "the application goes on using it until a deployment succeeds"
+_STILL_ATTACHING = "the running deployment goes on to attach it"
 
 
 def sentence(*, event: events.ServiceEvent, before: Row, after: Row) -> str:
@@ -63,6 +64,8 @@ def _attachment_requested(
 ) -> str:
     if after["applied"] and after["deployment_id"] is None:
         return "Attachment requested; it stays attached, the application never lost it."
+    if not after["applied"] and after["deployment_id"] is not None:
+        return f"Attachment requested; {_STILL_ATTACHING}."
     return "Attachment requested; takes effect with the next deployment."
 
 
@@ -71,6 +74,8 @@ def _detachment_requested(
 ) -> str:
     if after["applied"]:
         return f"Detachment requested; {_UNTIL_SUCCESS}."
+    if after["deployment_id"] is not None:
+        return f"Detachment requested; {_STILL_ATTACHING}, the next one leaves it out."
     return "Detachment requested; the next deployment leaves it out."
 
 
@@ -121,7 +126,7 @@ def _revealed(event: events.ServiceCredentialsRevealed) -> str:
 def _protection_changed(event: events.ServiceProtectionChanged) -> str:
     if event.protected:
         return "Protected: it cannot be removed."
-    return "No longer protected: it can be removed."
+    return "No longer protected against removal."
 
 
 def _removal_requested(event: events.ServiceRemovalRequested) -> str:
@@ -140,8 +145,10 @@ def _removal_failed(event: events.ServiceRemovalFailed) -> str:
 
 
 def _removed(_event: events.ServiceRemoved, before: Row, _after: Row) -> str:
-    if before["was_requested"]:
+    if before["was_ready"]:
         return "Removed: the resource and its data are gone."
+    if before["was_requested"]:
+        return "Removed: it never was ready, and nothing of it is left."
     return "Removed: nothing had been provisioned."
 
 

@@ -102,6 +102,17 @@ def test_a_plan_that_detaches_warns_and_lists_the_variables() -> None:
     assert "DATABASE_URL" in warning.message
 
 
+@pytest.mark.parametrize(("prefix", "what"), [("DEFAULT", "them"), ("REPORTS", "it")])
+def test_a_warning_counts_the_variables_that_disappear(prefix: str, what: str) -> None:
+    """R37"""
+    place = estate.Estate()
+    place.add_attached(prefix).request_detachment(at=NOW)
+
+    (warning,) = place.plan().warnings
+
+    assert warning.message.endswith(f"and the application may depend on {what}.")
+
+
 def test_a_renamed_prefix_adds_the_new_and_removes_the_old_names() -> None:
     """R10"""
     instance = histories.attached()

@@ -44,10 +44,13 @@ DETACHED = {
     "applied": False,
     "deployment_id": None,
     "was_requested": True,
+    "was_ready": True,
 }
-UNPROVISIONED = DETACHED | {"was_requested": False}
+NEVER_READY = DETACHED | {"was_ready": False}
+UNPROVISIONED = NEVER_READY | {"was_requested": False}
 ATTACHED = DETACHED | {"applied": True}
 BEING_DETACHED = ATTACHED | DEPLOYMENT
+BEING_ATTACHED = DETACHED | DEPLOYMENT
 
 SENTENCES = [
     (
@@ -110,6 +113,12 @@ SENTENCES = [
     (
         events.ServiceAttachmentRequested,
         {},
+        BEING_ATTACHED,
+        "Attachment requested; the running deployment goes on to attach it.",
+    ),
+    (
+        events.ServiceAttachmentRequested,
+        {},
         ATTACHED,
         "Attachment requested; it stays attached, the application never lost it.",
     ),
@@ -118,6 +127,15 @@ SENTENCES = [
         {},
         DETACHED,
         "Detachment requested; the next deployment leaves it out.",
+    ),
+    (
+        events.ServiceDetachmentRequested,
+        {},
+        BEING_ATTACHED,
+        (
+            "Detachment requested; the running deployment goes on to attach it, "
+            "the next one leaves it out."
+        ),
     ),
     (
         events.ServiceDetachmentRequested,
@@ -216,7 +234,7 @@ SENTENCES = [
         events.ServiceProtectionChanged,
         {"protected": False},
         ATTACHED,
-        "No longer protected: it can be removed.",
+        "No longer protected against removal.",
     ),
     (
         events.ServiceRemovalRequested,
@@ -244,6 +262,12 @@ SENTENCES = [
         "Removal failed: The provider said no (REFUSED); it is tried again at 12:05 UTC.",
     ),
     (events.ServiceRemoved, {}, DETACHED, "Removed: the resource and its data are gone."),
+    (
+        events.ServiceRemoved,
+        {},
+        NEVER_READY,
+        "Removed: it never was ready, and nothing of it is left.",
+    ),
     (events.ServiceRemoved, {}, UNPROVISIONED, "Removed: nothing had been provisioned."),
     (
         events.ServiceAbandoned,
