@@ -29,6 +29,10 @@ _TABLES = MappingProxyType({"ServiceInstance": "service_instances", "Environment
 _POSITION = """
     SELECT position FROM ledger.events WHERE recorded_at <= $1 ORDER BY recorded_at DESC LIMIT 1
 """
+_END = """
+    SELECT c.last_position FROM ledger.events AS e JOIN ledger.commands AS c USING (command_id)
+    WHERE e.position = $1
+"""
 _NAMED = """
     SELECT id FROM read.environments WHERE project_id = $1 AND name = $2 ORDER BY created_at DESC
 """
@@ -100,12 +104,20 @@ class Past:
         return json.dumps(found, default=_plain)
 
     async def _then(self, then: moments.Then) -> list[dict[str, Any]]:
-        position = await self._position(then.at)
+        asked = await self._position(then.at)
+        # A service alone is told as its history tells it, event by event.
+        is_alone = then.table == "service_instances" and not then.is_below
+        position = asked if is_alone else await self._end(asked)
         own = await self._own(then, position)
-        if not then.is_below:
-            return [dict(row) for row in own.values()]
-        below = [await self._below(then.table, each, position) for each in own]
-        return [dict(row) for rows in below for row in rows.values()]
+        found = [own]
+        if then.is_below:
+            found = [await self._below(then.table, each, position) for each in own]
+        # What is listed beside a row, such as its history, goes as far as was asked.
+        return [
+            {**row, "position": min(row["position"], asked)}
+            for rows in found
+            for row in rows.values()
+        ]
 
     async def _own(self, then: moments.Then, position: int) -> _Rows:
         """Return the one row of the key; the youngest of its name that was there, if several."""
@@ -165,6 +177,15 @@ class Past:
             return await self._log.common_position(place) if is_there else int(place)
         [position] = await self._ids(_POSITION, moment["time"]) or [0]
         return int(position)
+
+    async def _end(self, position: int) -> int:
+        """Return where the command ends whose event is at a position.
+
+        All that one command did came to be at once (R35): between its events there was nothing
+        to be seen, and what some of them name may be recorded by a later one.
+        """
+        [end] = await self._ids(_END, position) or [position]
+        return int(end)
 
     async def _ids(self, statement: str | sql.Composed, *values: object) -> list[Any]:
         async def work(connection: connections.Connection) -> list[Any]:

@@ -151,7 +151,8 @@ class Query:
                 "at",
                 Moment | None,
                 "As it was then, with its services and deployments as they were; null before it"
-                " was created. Now if not given.",
+                " was created. Now if not given. What one command did is shown as a whole, from"
+                " its first event on; a history goes up to the moment itself.",
             ),
         ],
         description="An environment by its id, or by its name in a project, now or as it was.",

@@ -95,7 +95,61 @@ async def test_environment_as_it_was(api: Api, shop: Shop) -> None:
     assert again == now
 
 
-@pytest.mark.parametrize("at", [{"position": "1"}, {"time": "2001-01-01T00:00:00Z"}])
+async def test_a_command_is_one_moment(
+    api: Api, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R35: no reader sees a part, and whatever is named is there"""
+    monkeypatch.setattr(api.parts.application.deployments, "unavailable_offerings", frozenset())
+    before = await head(api)
+    await api.parts.application.deployments.deploy(
+        request=request.Request(actor="grace", name="deploy"),
+        environment_id=shop.test,
+        expected_plan=None,
+    )
+    recorded = await api.parts.event_log.read(after=int(before["position"]), limit=100)
+    text = """query ($by: EnvironmentKey!, $at: Moment) { environment(by: $by, at: $at) {
+      version runningDeployment { number } deployments { totalCount }
+      serviceInstances { nodes {
+        id version state inDeployment { role deployment { number } } } } } }"""
+    by = {"id": shop.id("test")}
+    now = await api.ask(text, by=by)
+
+    for each in recorded:
+        for at in ({"position": str(each.position)}, {"time": each.recorded_at.isoformat()}):
+            assert await api.ask(text, by=by, at=at) == now
+    then = await api.ask(text, by=by, at=before)
+
+    roles = [it["inDeployment"] for it in now["environment"]["serviceInstances"]["nodes"]]
+    assert roles == [{"role": "ATTACH", "deployment": {"number": 1}}] * 2
+    assert len({each.command_id for each in recorded}) == 1
+    assert then["environment"]["deployments"]["totalCount"] == 0
+
+
+async def test_within_a_command_the_history_is_told_event_by_event(api: Api, shop: Shop) -> None:
+    environment = await api.parts.event_log.read(after=0, limit=1, originator_id=shop.test)
+    created = str(environment[0].position)
+    added = await api.parts.event_log.read(after=0, limit=1, originator_id=shop.database)
+
+    then = await api.ask(
+        """query ($id: ID!, $at: Moment) { environment(by: {id: $id}, at: $at) {
+          serviceInstances { totalCount nodes { history { totalCount } } } } }""",
+        id=shop.id("test"),
+        at={"position": created},
+    )
+    between = await api.ask(
+        DIFF,
+        id=shop.id("test"),
+        **{"from": {"position": created}, "to": {"position": str(added[0].position)}},
+    )
+
+    services = then["environment"]["serviceInstances"]
+    assert services["totalCount"] == 2
+    assert [it["history"]["totalCount"] for it in services["nodes"]] == [0, 0]
+    assert between["historyDiff"]["since"] == created
+    assert "ServiceAdded" in [it["event"] for it in between["historyDiff"]["events"]["nodes"]]
+
+
+@pytest.mark.parametrize("at", [{"position": "0"}, {"time": "2001-01-01T00:00:00Z"}])
 async def test_before_it_was_created_there_was_no_environment(
     api: Api, shop: Shop, at: dict[str, str]
 ) -> None:
