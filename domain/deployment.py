@@ -132,7 +132,7 @@ class Deployment(Aggregate):
         self.trigger_event(events.DeploymentVariablesFetched, timestamp=at, revision=revision)
 
     def report_output(self, *, output: str, at: datetime) -> None:
-        """Keep what the release wrote; nothing if it wrote nothing."""
+        """Keep what the release wrote, or what was told of it; nothing if that is nothing."""
         self._require_running("report on")
         if output:
             self.trigger_event(events.DeploymentReleaseReported, timestamp=at, output=output)

@@ -93,7 +93,7 @@ class Deployments:
         await self._admission.admit_to(
             Place.DEPLOYMENT, deployment_id, request=request, action=Action.REPORT_DEPLOYMENT
         )
-        told = "reported as failed"
+        told = ""
         if message:
             told = values.text(message, path="message", limit=_MESSAGE_LIMIT)
             told = await self._texts.seal(told, subject=request.actor, place=deployment_id)
@@ -105,9 +105,10 @@ class Deployments:
                 return
             found.check_report()
             if succeeded:
-                await endings.switch(work, found)
+                await endings.switch(work, found, output=told)
             else:
-                await endings.fail(work, found, code="RELEASE_FAILED", message=told)
+                why = told or "reported as failed"
+                await endings.fail(work, found, code="RELEASE_FAILED", message=why)
 
         return await commit(event_log=self._log, request=request, decide=decide)
 

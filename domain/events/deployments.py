@@ -74,7 +74,7 @@ class DeploymentVariablesFetched(Event):
 
 
 class DeploymentReleaseReported(Event):
-    """What the release wrote while it ran, without secrets; how it ended follows."""
+    """What the release wrote, without secrets, or what a person told; how it ended follows."""
 
     TOPIC = "DeploymentReleaseReported"
     output: str

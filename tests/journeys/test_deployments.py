@@ -284,9 +284,11 @@ def test_a_release_elsewhere_is_reported(api: Api, project: Project) -> None:
 
     failed = reported(api, started["id"], outcome="FAILED", message="the host is full")
     second = api.do("deploy", environment=project.test)["deployment"]
-    succeeded = reported(api, second["id"], outcome="SUCCEEDED")
+    succeeded = reported(api, second["id"], outcome="SUCCEEDED", message="all fine, 3 pods")
 
     assert failed["error"]["message"] == "the host is full"
+    assert failed["output"] is None
+    assert (succeeded["error"], succeeded["output"]) == (None, "all fine, 3 pods")
     assert "the host is full" in str([entry["sentence"] for entry in api.history(service)])
     assert (succeeded["status"], api.state(service)) == ("SUCCEEDED", "ATTACHED")
     late = api.refused("cancelDeployment", id=second["id"])

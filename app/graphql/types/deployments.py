@@ -117,7 +117,9 @@ class Deployment(Node):
         "delay_message", description="Why the release was put off last, if it was."
     )
     output: str | None = source.column(
-        "output", description="The end of what the release wrote, without secrets, once it ended."
+        "output",
+        description="The end of what the release wrote, without secrets, once it ended; what was"
+        " told with its success, if that was reported.",
     )
     error: DeploymentError | None = source.embedded(
         when="{here}.error_code IS NOT NULL", description="Why it failed, if it did."

@@ -12,6 +12,7 @@ import pytest
 from app.access import caller
 from app.application import request
 from app.application.unit_of_work import UnitOfWork, commit
+from app.graphql import identifiers
 from domain import values
 from tests import dumps
 from tests.app.graphql.asking import OPERATOR, Api, Shop
@@ -25,6 +26,8 @@ REVEAL = """mutation ($input: RevealCredentialsInput!) { revealCredentials(input
 ABANDON = """mutation ($input: AbandonRemovalInput!) { abandonRemoval(input: $input) {
   ... on AbandonRemovalSuccess { serviceInstance {
     history(last: 1) { nodes { sentence } } } } } }"""
+REPORT = """mutation ($input: ReportDeploymentInput!) { reportDeployment(input: $input) {
+  ... on ReportDeploymentSuccess { deployment { status output error { message } } } } }"""
 ERASE = """mutation { erasePerson(input: {subject: "jane", confirm: "jane"}) {
   ... on ErasePersonSuccess { subject } } }"""
 REFUSED = """mutation ($input: ErasePersonInput!) { erasePerson(input: $input) {
@@ -130,6 +133,40 @@ async def test_the_reason_for_giving_up_a_removal_is_sealed_too(
 
     assert entry["sentence"].startswith("Removal abandoned: planted; the resource")
     assert not dumps.holds(dumps.dumped(database), "planted")
+
+
+async def test_what_is_told_with_a_success_is_kept_and_sealed(
+    api: Api, shop: Shop, database: str
+) -> None:
+    use_cases = api.parts.application
+    for service in (shop.database, shop.storage):
+        await use_cases.services.detach(
+            request=by("ada", "detachService"), service_instance_id=service
+        )
+    await use_cases.projects.configure_deployer(
+        request=by("ada", "configureDeployer"),
+        environment_id=shop.test,
+        deployer="external",
+        settings={},
+        new_secrets={},
+    )
+    deployment, _ = await use_cases.deployments.deploy(
+        request=by("ada", "deploy"), environment_id=shop.test, expected_plan=None
+    )
+    await use_cases.rollout.advance(request=by("servicebook", "advance"), deployment_id=deployment)
+    id_ = identifiers.text(type_name="Deployment", uuid=deployment)
+
+    given = {"id": id_, "outcome": "SUCCEEDED", "message": "planted"}
+    answer = await api.answer(REPORT, who=JANE, input=given)
+    assert answer.errors is None, answer.errors
+    told = answer.data["reportDeployment"]["deployment"]
+    is_sealed = not dumps.holds(dumps.dumped(database), "planted")
+    await api.ask(ERASE)
+    later = await api.ask("query ($id: ID!) { deployment(id: $id) { output } }", id=id_)
+
+    assert told == {"status": "SUCCEEDED", "output": "planted", "error": None}
+    assert is_sealed
+    assert later == {"deployment": {"output": "erased"}}
 
 
 async def test_erasures_among_commands_leave_nothing_that_can_be_read(
