@@ -79,7 +79,6 @@ class DeploymentPlan:
 def draw_up(
     *,
     environment_id: UUID,
-    revision: int | None,
     instances: Mapping[UUID, ServiceFacts],
     unavailable_offerings: AbstractSet[str],
     position: int,
@@ -96,7 +95,7 @@ def draw_up(
     )
     now, then = _running_variables(instances), _next_variables(instances)
     return DeploymentPlan(
-        digest=f"{position}.{_fingerprint(environment_id, revision, actions, instances)}",
+        digest=f"{position}.{_fingerprint(environment_id, actions, instances)}",
         actions=actions,
         variables_added=tuple(sorted(then.keys() - now.keys())),
         variables_removed=tuple(sorted(now.keys() - then.keys())),
@@ -148,17 +147,24 @@ def _kinds(facts: ServiceFacts) -> Iterator[PlannedActionKind]:
 
 def _line(kind: PlannedActionKind, facts: ServiceFacts) -> str:
     """Return an action as people read it; whatever else will differ reads differently."""
+    version = facts.secret_version or _FIRST_SECRET_VERSION
     match kind:
         case PlannedActionKind.PROVISION:
-            parameters = json.dumps(facts.parameters, sort_keys=True)
-            return f"{kind} {facts.label} ({facts.offering}, plan {facts.plan}, {parameters})"
+            return f"{kind} {facts.label} ({_made(facts)})"
+        case PlannedActionKind.ATTACH:
+            return f"{kind} {facts.label} ({_made(facts)}, credentials version {version})"
         case PlannedActionKind.RENAME:
             return f"{kind} {facts.label} (from {facts.applied_prefix})"
-        case PlannedActionKind.ATTACH | PlannedActionKind.ROTATE:
-            version = facts.secret_version or _FIRST_SECRET_VERSION
+        case PlannedActionKind.ROTATE:
             return f"{kind} {facts.label} (credentials version {version})"
         case PlannedActionKind.DETACH | PlannedActionKind.KEEP:
             return f"{kind} {facts.label}"
+
+
+def _made(facts: ServiceFacts) -> str:
+    """Return what a resource is, or is going to be; secrets among parameters are references."""
+    plan, parameters = _wanted(facts)
+    return f"{facts.offering}, plan {plan}, {json.dumps(parameters, sort_keys=True)}"
 
 
 def _role(facts: ServiceFacts) -> values.DeploymentRole | None:
@@ -202,18 +208,17 @@ def _next_variables(instances: Mapping[UUID, ServiceFacts]) -> _Variables:
 
 def _fingerprint(
     environment_id: UUID,
-    revision: int | None,
     actions: Sequence[PlannedAction],
     instances: Mapping[UUID, ServiceFacts],
 ) -> str:
     """Return a name for what will happen, whatever the order of the instances.
 
-    Whether an instance is provisioned by the deployment or was before makes no difference.
+    Whether an instance is provisioned by the deployment or was before makes no difference. What
+    is named here, the lines tell: else nobody could say what changed.
     """
     variables = _next_variables(instances)
     content = [
         str(environment_id),
-        revision,
         sorted(
             [action.kind, str(action.service_instance_id)]
             for action in actions

@@ -121,7 +121,6 @@ class Deployments:
     ) -> deployment_plan.DeploymentPlan:
         return deployment_plan.draw_up(
             environment_id=opened.id,
-            revision=opened.revision,
             instances=facts,
             unavailable_offerings=self._unavailable_offerings(),
             position=position,
@@ -142,14 +141,14 @@ class Deployments:
         expected_plan: str | None,
     ) -> None:
         if expected_plan is not None and not plan.is_approved_by(expected_plan):
-            approved = await self._lines_at(opened.id, deployment_plan.position_of(expected_plan))
+            approved = await self._approved(opened.id, expected_plan)
             raise errors.PlanRefusedError(
                 code=RefusalCode.PLAN_STALE,
                 message=f"Cannot deploy {opened.name}: the plan changed since it was read. "
                 "Look at the current plan, and deploy that.",
                 plan=plan,
-                added=[line for line in plan.lines if line not in approved],
-                removed=[line for line in approved if line not in plan.lines],
+                added=[each.line for each in plan.actions if each not in approved],
+                removed=[each.line for each in approved if each not in plan.actions],
             )
         if plan.blockers:
             raise errors.PlanRefusedError(
@@ -159,8 +158,11 @@ class Deployments:
                 plan=plan,
             )
 
-    async def _lines_at(self, environment_id: UUID, position: int | None) -> tuple[str, ...]:
-        """Return the lines of the plan as it was at a position of the log."""
+    async def _approved(
+        self, environment_id: UUID, digest: str
+    ) -> tuple[deployment_plan.PlannedAction, ...]:
+        """Return the actions of the plan that a digest was given for; none if it is not known."""
+        position = deployment_plan.position_of(digest)
         if position is None:
             return ()
         then = await self._log.load(environment_id, until=position)
@@ -175,7 +177,9 @@ class Deployments:
             for key, recorded in history.events.items()
             if isinstance(found := replay(recorded), service_instance.ServiceInstance)
         }
-        return self._plan(opened, facts, position=position).lines
+        plan = self._plan(opened, facts, position=position)
+        # One of another environment, or of an older release, says nothing of this one.
+        return plan.actions if plan.is_approved_by(digest) else ()
 
     def _start(
         self,

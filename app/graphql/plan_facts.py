@@ -11,7 +11,6 @@ def drawn_up(facts: dict[str, Any]) -> dict[str, Any]:
     """Return the plan, as JSON, that the domain draws up of these rows."""
     plan = deployment_plan.draw_up(
         environment_id=UUID(facts["environment_id"]),
-        revision=facts["revision"],
         instances={UUID(row["id"]): service_instances.facts_of(row) for row in facts["instances"]},
         unavailable_offerings=frozenset(facts["unavailable_offerings"]),
         position=facts["position"],

@@ -33,7 +33,6 @@ def _start(story: stories.Story, place: stories.Place) -> deployment.Deployment:
     facts = {key: service.facts for key, service in place.services.items()}
     plan = deployment_plan.draw_up(
         environment_id=opened.id,
-        revision=opened.revision,
         instances=facts,
         unavailable_offerings=frozenset(),
         position=story.length,

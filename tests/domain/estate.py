@@ -83,7 +83,6 @@ class Estate:
     ) -> deployment_plan.DeploymentPlan:
         return deployment_plan.draw_up(
             environment_id=self.environment.id,
-            revision=self.environment.revision,
             instances=self.facts(),
             unavailable_offerings=unavailable,
             position=position,

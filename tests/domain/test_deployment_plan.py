@@ -37,7 +37,6 @@ PLANNED = {
 def plan_of(*instances: ServiceInstance, **differences: object) -> deployment_plan.DeploymentPlan:
     given = {
         "environment_id": histories.new().facts.environment_id,
-        "revision": 3,
         "instances": {instance.id: instance.facts for instance in instances},
         "unavailable_offerings": frozenset(),
         "position": 42,
@@ -295,6 +294,8 @@ CHANGES = [
     ("new", histories.remove),
     ("new failed", configure),
     ("provisioning", configure),
+    ("pending attachment", configure),
+    ("pending attachment", configure_parameters),
     ("pending attachment", rename),
     ("pending attachment", rotate),
     ("pending attachment", detach),
@@ -347,10 +348,7 @@ def test_the_digest_stays_when_what_will_happen_stays(
     assert plan_of(instance, environment_id=environment_id).is_approved_by(approved.digest)
 
 
-@pytest.mark.parametrize(
-    ("row", "change"),
-    [("new", configure), ("new", configure_parameters), ("attached", rotate)],
-)
+@pytest.mark.parametrize(("row", "change"), CHANGES)
 def test_whatever_changes_the_digest_can_be_read_in_the_lines(
     row: str, change: Callable[[ServiceInstance], object]
 ) -> None:
@@ -363,18 +361,32 @@ def test_whatever_changes_the_digest_can_be_read_in_the_lines(
     assert plan_of(instance).lines != approved.lines
 
 
-def test_plans_of_other_environments_and_revisions_have_other_digests() -> None:
+def test_what_attaching_gives_is_told_without_secrets() -> None:
+    """R45"""
+    instance = histories.pending_attachment()
+    histories.configure(instance, plan="large", parameters={"password": {"$sealed": 2}})
+
+    [line] = plan_of(instance).lines
+    assert line.startswith("ATTACH test/DEFAULT_DATABASE (postgres, plan large, ")
+    assert line.endswith(', {"password": {"$sealed": 2}}, credentials version 1)')
+
+
+def test_plans_of_other_environments_have_other_digests() -> None:
     instance = histories.new()
-    environment_id = uuid4()
-    plan = plan_of(instance, environment_id=environment_id)
+    plan = plan_of(instance, environment_id=uuid4())
 
     assert not plan_of(instance, environment_id=uuid4()).is_approved_by(plan.digest)
-    assert not plan_of(instance, environment_id=environment_id, revision=4).is_approved_by(
-        plan.digest
-    )
-    assert not plan_of(instance, environment_id=environment_id, revision=None).is_approved_by(
-        plan.digest
-    )
+
+
+def test_a_deployment_that_changed_nothing_leaves_the_plan_as_it_was() -> None:
+    """R30: whatever the number of the revision, the next one holds the same"""
+    place = estate.Estate()
+    place.add_attached("DEFAULT")
+    approved = place.plan()
+
+    place.deploy()
+
+    assert place.plan().is_approved_by(approved.digest)
 
 
 @pytest.mark.parametrize(

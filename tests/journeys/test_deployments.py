@@ -81,6 +81,54 @@ def test_a_stale_plan_is_refused_with_the_difference(api: Api, project: Project)
     assert api.environment(project.test)["runningDeployment"] is None
 
 
+def test_a_plan_is_stale_when_what_it_attaches_is_configured(api: Api, project: Project) -> None:
+    service = api.default(project.test, "DATABASE")
+    api.provision(service)
+    seen = api.plan(project.test)
+    api.do("configureService", id=service, plan="large")
+
+    refusal = api.refused("deploy", environment=project.test, expectedPlan=seen["digest"])
+
+    assert refusal["code"] == "PLAN_STALE"
+    assert ["plan large" in line for line in refusal["added"]] == [True]
+    assert ["plan small" in line for line in refusal["removed"]] == [True]
+
+
+def test_a_plan_is_stale_when_a_service_is_replaced_by_its_like(api: Api, project: Project) -> None:
+    seen = api.plan(project.test)
+    api.do("removeService", id=api.default(project.test, "DATABASE"))
+    api.do("addService", environment=project.test, offering="postgres")
+
+    refusal = api.refused("deploy", environment=project.test, expectedPlan=seen["digest"])
+
+    assert refusal["code"] == "PLAN_STALE"
+    assert sorted(refusal["added"]) == sorted(refusal["removed"])
+    assert len(refusal["added"]) == 2
+
+
+def test_the_plan_of_another_environment_is_told_as_a_whole(api: Api, project: Project) -> None:
+    seen = api.plan(project.live)
+
+    refusal = api.refused("deploy", environment=project.test, expectedPlan=seen["digest"])
+
+    assert refusal["code"] == "PLAN_STALE"
+    assert len(refusal["added"]) == len(refusal["currentPlan"]["actions"]) == 2
+    assert refusal["removed"] == []
+
+
+def test_a_deployment_that_kept_everything_leaves_the_plan_approved(
+    api: Api, project: Project
+) -> None:
+    api.deploy(project.test)
+    seen = api.plan(project.test)
+    api.deploy(project.test)
+
+    again = api.deploy(project.test, expectedPlan=seen["digest"])
+
+    assert {kind for kind, _ in planned(seen)} == {"KEEP"}
+    assert again["revision"] == 3
+
+
 def test_a_service_that_nobody_provides_blocks_the_plan(api: Api) -> None:
     project = api.project()
     storage = api.default(project.test, "STORAGE")

@@ -65,7 +65,6 @@ class DeployerSettings:
 
 _FACTS = """json_build_object(
     'environment_id', {here}.id,
-    'revision', {here}.running_revision,
     'position', greatest({here}.position, (SELECT max(i.position)
         FROM read.service_instances AS i WHERE i.environment_id = {here}.id)),
     'unavailable_offerings', (SELECT coalesce(json_agg(o.name), '[]'::json)
