@@ -99,7 +99,7 @@ class Project(Aggregate):
     ) -> None:
         """Take an environment in, with a unit of each offering in `granted` (R5).
 
-        Raises NAME_TAKEN.
+        Raises NAME_TAKEN, and QUOTA_EXCEEDED if more is in use than the project may have (R4).
         """
         for holder_id, held in self.environments.items():
             if held == name:
@@ -110,6 +110,8 @@ class Project(Aggregate):
                     holder_id=holder_id,
                     holder_type="Environment",
                 )
+        for offering in granted:
+            self._require_no_excess(offering, f"create the environment {name}")
         self.trigger_event(
             events.EnvironmentListed,
             timestamp=at,
@@ -162,6 +164,22 @@ class Project(Aggregate):
                 timestamp=at,
                 offering=self.holders[service_instance_id],
                 service_instance_id=service_instance_id,
+            )
+
+    def _require_no_excess(self, offering: str, wanted: str) -> None:
+        """Refuse what brings an instance and its unit if more is in use already.
+
+        The unit would not be free. The refusal does not count it: it is not the project's yet.
+        """
+        limit, used = self.units.get(offering, 0), self.used(offering)
+        if used > limit:
+            raise errors.QuotaRefusedError(
+                code=RefusalCode.QUOTA_EXCEEDED,
+                message=f"Cannot {wanted}, which comes with {offering}: {used} of {limit} units "
+                "are in use. Remove instances, or raise the subscription.",
+                offering=offering,
+                limit=limit,
+                used=used,
             )
 
     def _require_another_manager(self, subject: str, wanted: str) -> None:

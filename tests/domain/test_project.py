@@ -125,6 +125,30 @@ def test_the_subscription_that_is_there_already_is_no_event() -> None:
     assert len(shop.pending_events) == before
 
 
+def test_an_environment_is_refused_with_the_numbers_of_the_project() -> None:
+    """R2, R4"""
+    shop = created(postgres=2)
+    take(shop)
+    take(shop)
+    wanted = {"environment_id": uuid4(), "name": "review", "granted": ("s3", "postgres"), "at": NOW}
+    shop.subscribe(units={"postgres": 1}, at=NOW)
+    before = len(shop.pending_events)
+
+    refusal = histories.refusal_of(lambda: shop.list_environment(**wanted))
+    has_left_no_trace = len(shop.pending_events) == before
+    shop.subscribe(units={"postgres": 2}, at=NOW)
+    shop.list_environment(**wanted)
+    take(shop)
+
+    assert isinstance(refusal, errors.QuotaRefusedError)
+    assert refusal.code is RefusalCode.QUOTA_EXCEEDED
+    assert (refusal.offering, refusal.limit, refusal.used) == ("postgres", 1, 2)
+    assert "environment review" in refusal.message
+    assert "2 of 1 units" in refusal.message
+    assert has_left_no_trace
+    assert (shop.units["postgres"], shop.used("postgres")) == (3, 3)
+
+
 def test_an_environment_brings_the_units_of_its_base_services() -> None:
     """R5"""
     shop = created()

@@ -91,6 +91,18 @@ def test_fewer_units_than_used_change_no_service(api: Api) -> None:
     assert api.refused("addService", **asked)["code"] == "QUOTA_EXCEEDED"
 
 
+def test_an_environment_beyond_the_subscription_is_refused_with_its_numbers(api: Api) -> None:
+    project = api.project()
+    units = [{"offering": "postgres", "units": 1}]
+    api.do("setSubscription", project=project.id, units=units)
+
+    refusal = api.refused("createEnvironment", project=project.id, name="review")
+
+    assert refusal["code"] == "QUOTA_EXCEEDED"
+    assert (refusal["offering"], refusal["limit"], refusal["used"]) == ("postgres", 1, 2)
+    assert "2 of 1 units are in use" in refusal["message"]
+
+
 def test_a_prefix_is_taken_once_and_names_the_variables(api: Api) -> None:
     project = api.project()
     holder = api.default(project.test, "DATABASE")
