@@ -65,7 +65,7 @@ class Mutation:
             request = _request(place, given)
             done = await self.command(place.context.application, request, given)
         except errors.RefusedError as error:
-            return await refusing.refusal(place, error, given_id=_main_id(given))
+            return await refusing.refusal(place, error, given_id=_sought_id(given, error))
         return await payloads.success(
             place, self.success, position=done.position, changed=done.changed, values=done.values
         )
@@ -226,10 +226,19 @@ def _require_storable(path: str, text: str) -> None:
         )
 
 
-def _main_id(given: object) -> str:
-    """Return the id that the input is about."""
-    for name in ("id", "environment", "project"):
-        found = getattr(given, name, None)
-        if isinstance(found, str):
-            return found
-    return ""
+def _sought_id(given: object, error: errors.RefusedError) -> str:
+    """Return the id that was not found, as it was sent; else the one that the input is about."""
+    sent = _ids(given)
+    if isinstance(error, errors.NotFoundRefusedError):
+        for id_ in sent:
+            found = identifiers.parsed(id_)
+            if error.given_id == (id_ if found is None else found[1].hex):
+                return id_
+    return sent[0] if sent else ""
+
+
+def _ids(given: object) -> list[str]:
+    """Return the ids of an input, the one that it is about first."""
+    named = [getattr(given, name, None) for name in ("id", "environment", "project")]
+    listed: list[str] | None = given_or(getattr(given, "projects", None), None)
+    return [id_ for id_ in named if isinstance(id_, str)] + list(listed or ())

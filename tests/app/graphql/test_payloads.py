@@ -84,6 +84,19 @@ async def test_refusal_without_a_type_is_no_other_refusal(
     assert codes == ["INTERNAL"]
 
 
+@pytest.mark.parametrize("unknown", ["prj_zz", "prj_" + "0" * 32])
+async def test_whichever_id_is_not_there_is_told(api: Api, shop: Shop, unknown: str) -> None:
+    projects = [shop.id("project"), unknown]
+
+    answer = await api.ask(
+        """mutation ($projects: [ID!]) { createToken(input: {name: "x", subject: "joan",
+        roles: [VIEWER], projects: $projects}) { ... on NotFoundRefusal { code id } } }""",
+        projects=projects,
+    )
+
+    assert answer["createToken"] == {"code": "PROJECT_NOT_FOUND", "id": unknown}
+
+
 async def test_plan_that_went_stale_comes_with_the_current_one(api: Api, shop: Shop) -> None:
     data = await api.ask(
         """mutation ($id: ID!) { deploy(input: {environment: $id, expectedPlan: "1.stale"}) {
