@@ -23,7 +23,7 @@ def choose(
     catalogue: catalogue.Catalogue, *, offering: str, plan: str | None, parameters: dict[str, Any]
 ) -> Choice:
     """Return what was chosen. Raises OFFERING_UNKNOWN, PLAN_UNKNOWN or PARAMETERS_INVALID."""
-    found = require_offering(catalogue, offering)
+    found = require_offering(catalogue, offering, path="offering")
     chosen = catalogue.plan(found, plan)
     if chosen is None:
         raise errors.InputRefusedError(
@@ -51,15 +51,15 @@ def choose(
     )
 
 
-def require_offering(catalogue: catalogue.Catalogue, name: str) -> catalogue.Offering:
-    """Return the offering. Raises OFFERING_UNKNOWN."""
+def require_offering(catalogue: catalogue.Catalogue, name: str, *, path: str) -> catalogue.Offering:
+    """Return the offering that an input names at a path. Raises OFFERING_UNKNOWN."""
     found = catalogue.offering(name)
     if found is None:
         raise errors.InputRefusedError(
             code=RefusalCode.OFFERING_UNKNOWN,
             message=f"There is no offering {name}. There are: "
             f"{', '.join(known.name for known in catalogue.offerings)}.",
-            path="offering",
+            path=path,
         )
     return found
 

@@ -79,8 +79,9 @@ class Projects:
         async def decide(work: UnitOfWork) -> None:
             found = await work.project(project_id)
             require_version(found, expected_version)
-            for offering in units:
-                choices.require_offering(self._catalogue, offering)
+            for place, offering in enumerate(units):
+                path = f"units.{place}.offering"
+                choices.require_offering(self._catalogue, offering, path=path)
             found.subscribe(units=units, at=work.now)
 
         return await commit(event_log=self._log, request=request, decide=decide)

@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 import strawberry
+from strawberry.utils import str_converters
 
 from app import application
 from app.application.request import Request
@@ -156,8 +157,9 @@ def _request(place: payloads.Place, given: object) -> Request:
     content = _plain(given)
     key = content.pop("idempotency_key", None)
     _hide_secrets(content)
-    for path, text in _texts("", content):
-        _require_storable(path, text)
+    for name, value in content.items():  # fields by their names here, told as in the schema
+        for path, text in _texts(str_converters.to_camel_case(name), value):
+            _require_storable(path, text)
     for name in _WRITTEN:
         content.pop(name, None)
     if key is not None:
@@ -202,8 +204,8 @@ def _texts(path: str, value: object) -> Iterator[tuple[str, str]]:
             yield path, value
         case dict():
             for name, item in value.items():
-                yield f"{path}.{name}".lstrip("."), str(name)
-                yield from _texts(f"{path}.{name}".lstrip("."), item)
+                yield f"{path}.{name}", str(name)
+                yield from _texts(f"{path}.{name}", item)
         case list():
             for place, item in enumerate(value):
                 yield from _texts(f"{path}.{place}", item)

@@ -97,6 +97,33 @@ async def test_whichever_id_is_not_there_is_told(api: Api, shop: Shop, unknown: 
     assert answer["createToken"] == {"code": "PROJECT_NOT_FOUND", "id": unknown}
 
 
+async def test_problems_are_told_where_the_input_has_them(api: Api, shop: Shop) -> None:
+    """Each in the words of the schema."""
+    answer = await api.ask(
+        """mutation ($test: ID!, $shop: ID!, $nul: String!, $settings: JSON!) {
+        deploy(input: {environment: $test, expectedPlan: $nul}) {
+          ... on InputRefusal { problems { path } } }
+        configureDeployer(input: {environment: $test, kind: EXTERNAL, settings: $settings}) {
+          ... on InputRefusal { problems { path } } }
+        setSubscription(input: {project: $shop, units: [
+          {offering: "postgres", units: 9}, {offering: "oracle", units: 1}]}) {
+          ... on InputRefusal { code problems { path } } } }""",
+        test=shop.id("test"),
+        shop=shop.id("project"),
+        nul="\0",
+        settings={"some_name": ["fine", "\0"]},
+    )
+
+    assert answer == {
+        "deploy": {"problems": [{"path": "expectedPlan"}]},
+        "configureDeployer": {"problems": [{"path": "settings.some_name.1"}]},
+        "setSubscription": {
+            "code": "OFFERING_UNKNOWN",
+            "problems": [{"path": "units.1.offering"}],
+        },
+    }
+
+
 async def test_plan_that_went_stale_comes_with_the_current_one(api: Api, shop: Shop) -> None:
     data = await api.ask(
         """mutation ($id: ID!) { deploy(input: {environment: $id, expectedPlan: "1.stale"}) {
