@@ -70,3 +70,14 @@ class People:
             command(found, work.now)
 
         return await commit(event_log=self._log, request=request, decide=decide)
+
+
+def require_subject(subject: str) -> None:
+    """Refuse with INVALID_INPUT a subject that nobody can have."""
+    if not caller.is_subject(subject):
+        raise errors.InputRefusedError(
+            code=RefusalCode.INVALID_INPUT,
+            message="A subject has 1 to 255 printable characters, no spaces around them, and is "
+            "none of those who act for the program.",
+            path="subject",
+        )

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from app import catalogue, deployers, secrets
-from app.application import choices, placement
+from app.application import choices, people, placement
 from app.application.admission import Admission, Place
 from app.application.permissions import Action
 from app.application.request import Request
@@ -95,7 +95,7 @@ class Projects:
         role: values.MemberRole,
         expected_version: int | None = None,
     ) -> int:
-        """Give a person a role in the project."""
+        """Give a person a role in the project. Raises INVALID_INPUT if nobody can be it."""
         await self._admission.admit_to(
             Place.PROJECT, project_id, request=request, action=Action.ADD_MEMBER
         )
@@ -103,11 +103,9 @@ class Projects:
         async def decide(work: UnitOfWork) -> None:
             found = await work.project(project_id)
             require_version(found, expected_version)
-            found.add_member(
-                subject=values.text(subject, path="subject", limit=_SUBJECT_LIMIT),
-                role=role,
-                at=work.now,
-            )
+            wanted = subject.strip()
+            people.require_subject(wanted)
+            found.add_member(subject=wanted, role=role, at=work.now)
 
         return await commit(event_log=self._log, request=request, decide=decide)
 
@@ -127,6 +125,7 @@ class Projects:
         async def decide(work: UnitOfWork) -> None:
             found = await work.project(project_id)
             require_version(found, expected_version)
+            # Whoever is a member can be removed, also under a name that nobody can have.
             found.remove_member(
                 subject=values.text(subject, path="subject", limit=_SUBJECT_LIMIT), at=work.now
             )

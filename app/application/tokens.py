@@ -9,7 +9,7 @@ import psycopg_pool
 
 from app.access import caller as callers
 from app.access import tokens
-from app.application import permissions
+from app.application import people, permissions
 from app.application.admission import Admission
 from app.application.permissions import Action
 from app.application.request import Request
@@ -55,7 +55,7 @@ class Tokens:
         It is not told again: None in its place if this command was carried out before.
         """
         await self._admission.admit(request=request, action=Action.CREATE_TOKEN)
-        _require_subject(wanted.subject)
+        people.require_subject(wanted.subject)
         name = values.text(wanted.name, path="name", limit=_NAME_LIMIT)
         permissions.require_roles(roles=wanted.roles, projects=wanted.projects)
         token_id, secret = request.new_id("token"), tokens.new()
@@ -111,16 +111,6 @@ class Tokens:
             return await tokens.is_kept(connection=connection, token_id=token_id, token=secret)
 
         return await self._connections.run(work)
-
-
-def _require_subject(subject: str) -> None:
-    if not callers.is_subject(subject):
-        raise errors.InputRefusedError(
-            code=RefusalCode.INVALID_INPUT,
-            message="A subject has 1 to 255 printable characters, no spaces around them, and is "
-            "none of those who act for the program.",
-            path="subject",
-        )
 
 
 def _require_future(expires_at: datetime | None, *, now: datetime) -> None:

@@ -195,6 +195,18 @@ CASES: list[tuple[str, str, str, Given]] = [
         "addMember",
         lambda s: {"project": s.project.id, "subject": " ", "role": "VIEWER"},
     ),
+    (
+        "INVALID_INPUT",
+        "Input",
+        "addMember",
+        lambda s: {"project": s.project.id, "subject": "servicebook", "role": "VIEWER"},
+    ),
+    (
+        "INVALID_INPUT",
+        "Input",
+        "addMember",
+        lambda s: {"project": s.project.id, "subject": "ada\nlovelace", "role": "VIEWER"},
+    ),
 ]
 
 TOLD_ELSEWHERE = {

@@ -124,6 +124,21 @@ async def test_problems_are_told_where_the_input_has_them(api: Api, shop: Shop) 
     }
 
 
+@pytest.mark.parametrize("subject", ["servicebook", "ada\nlovelace", " ", "a" * 256])
+async def test_nobody_is_a_member_whom_no_token_can_speak_for(
+    api: Api, shop: Shop, subject: str
+) -> None:
+    answer = await api.ask(
+        """mutation ($project: ID!, $subject: String!) {
+        addMember(input: {project: $project, subject: $subject, role: VIEWER}) {
+          ... on InputRefusal { code problems { path } } } }""",
+        project=shop.id("project"),
+        subject=subject,
+    )
+
+    assert answer["addMember"] == {"code": "INVALID_INPUT", "problems": [{"path": "subject"}]}
+
+
 async def test_plan_that_went_stale_comes_with_the_current_one(api: Api, shop: Shop) -> None:
     data = await api.ask(
         """mutation ($id: ID!) { deploy(input: {environment: $id, expectedPlan: "1.stale"}) {
