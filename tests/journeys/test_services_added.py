@@ -91,6 +91,13 @@ def test_fewer_units_than_used_change_no_service(api: Api) -> None:
     assert api.refused("addService", **asked)["code"] == "QUOTA_EXCEEDED"
 
 
+def test_projects_of_one_name_are_told_apart_by_their_ids(api: Api) -> None:
+    first, second = [api.do("createProject", name="twin")["project"] for _ in range(2)]
+
+    assert first["name"] == second["name"] == "twin"
+    assert first["id"] != second["id"]
+
+
 def test_an_environment_beyond_the_subscription_is_refused_with_its_numbers(api: Api) -> None:
     project = api.project()
     units = [{"offering": "postgres", "units": 1}]

@@ -138,6 +138,4 @@ class Deployment(Node):
     revision: int | None = source.column(
         "revision", description="The number of the revision that it made; null if it made none."
     )
-    version: int = source.column(
-        "version", description="Rises with each change, for `expectedVersion`."
-    )
+    version: int = source.column("version", description="Rises with each change.")

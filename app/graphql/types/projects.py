@@ -55,7 +55,9 @@ class Project(Node):
     """A project."""
 
     id: strawberry.ID = source.node_id("prj")
-    name: str = source.column("name", description="The name, unique among projects.")
+    name: str = source.column(
+        "name", description="The name; other projects may have the same, the id tells them apart."
+    )
     created_at: DateTime = source.column("created_at", description="When it was created.")
     version: int = source.column(
         "version", description="Rises with each change, for `expectedVersion`."

@@ -85,6 +85,24 @@ async def test_inputs_choose_one(api: Api) -> None:
         assert set(codes) == {"BAD_USER_INPUT"}
 
 
+def test_a_version_is_promised_where_some_mutation_takes_it() -> None:
+    with_version = {
+        name: type_.fields["version"]
+        for name, type_ in BUILT.type_map.items()
+        if isinstance(type_, graphql.GraphQLObjectType) and "version" in type_.fields
+    }
+    changed = {
+        graphql.get_named_type(field.type).name
+        for name, type_ in BUILT.type_map.items()
+        if isinstance(type_, graphql.GraphQLInputObjectType) and "expectedVersion" in type_.fields
+        for field in BUILT.type_map[f"{name.removesuffix('Input')}Success"].fields.values()
+    }
+
+    assert {name for name, it in with_version.items() if "expectedVersion" in it.description} == (
+        changed & set(with_version)
+    )
+
+
 def test_printed_schema_is_the_one_in_the_code() -> None:
     printed = (ROOT / "schema.graphql").read_text("utf-8")
 
