@@ -76,7 +76,8 @@ def test_a_plan_is_found_by_name_or_is_the_default(ours: catalogue.Catalogue) ->
     [
         ({}, []),
         ({"extensions": []}, []),
-        ({"extensions": ["citext", "vector"]}, []),
+        ({"extensions": ["citext", "unaccent"]}, []),
+        ({"extensions": ["vector"]}, ["parameters.extensions.0"]),
         ({"extensions": ["dblink"]}, ["parameters.extensions.0"]),
         ({"extensions": "citext"}, ["parameters.extensions"]),
         ({"extensions": ["citext", "citext"]}, ["parameters.extensions"]),

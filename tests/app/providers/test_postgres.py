@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from app import embedded
+from app import catalogue, embedded
 from app.providers import contract, postgres
 from tests.app.providers import provider_contract
 from tests.app.providers.provider_contract import HOSTILE, NOTHING, credentials_of, request_for
@@ -366,6 +366,25 @@ async def test_extensions_of_the_plan_are_made_when_asked_for(
 
     names = ask(credentials["uri"], "SELECT extname FROM pg_extension ORDER BY 1")
     assert names == [("citext",), ("pg_trgm",), ("plpgsql",)]
+
+
+@pytest.mark.parametrize("plan", ["small", "large"])
+async def test_whatever_extension_is_shipped_can_be_had(
+    provider: postgres.PostgresProvider, plan: str
+) -> None:
+    shipped = catalogue.load()
+    offering = shipped.offering("postgres")
+    chosen = shipped.plan(offering, plan)
+    wanted = {"extensions": chosen.settings["extensions"]}
+
+    problems = shipped.check_parameters(offering, chosen, wanted)
+    _, credentials = await provider_contract.tenant(
+        provider, plan=chosen.settings, parameters=wanted
+    )
+
+    names = ask(credentials["uri"], "SELECT extname FROM pg_extension")
+    assert problems == []
+    assert {name for (name,) in names} == {*wanted["extensions"], "plpgsql"}
 
 
 async def test_an_extension_that_needs_a_superuser_is_a_lack_of_permission(
