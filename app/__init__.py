@@ -25,7 +25,8 @@ The world:
 `deployers`, `exchange`   what puts a revision into effect, and what is agreed with receivers
 `catalogue`, `offered`    what can be added, and its copy for queries
 `database`, `object_storage`, `embedded`   the servers: the user's own, or those on a laptop
-`secrets`, `key_ring`, `personal_texts`, `redaction`   what is sealed, and what must not be told
+`secrets`, `personal_texts`, `redaction`   what is sealed, and what must not be told
+`key_ring`, `keys_in_use` the keys that seal, and which of them the database needs
 
 Tools: `cancellation`, `garbage`, `gathering`, `timers`, `uuids`.
 """

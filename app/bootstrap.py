@@ -17,7 +17,7 @@ from app import (
     database,
     deployers,
     exchange,
-    key_ring,
+    keys_in_use,
     migrations,
     object_storage,
     offered,
@@ -86,11 +86,11 @@ async def assembled(
     """
     own_catalogue = catalogues.load(settings.catalogue)
     brokers = broker_parts.of(settings)
-    keys = key_ring.KeyRing.open(settings.keyring_file)
     await prepare(conninfo=found.ledger_dsn, progress=progress, at_pace=pace(settings))
     conninfo = database.mortal(found.ledger_dsn)
     async with contextlib.AsyncExitStack() as stack:
         pool = await stack.enter_async_context(_pool(conninfo))
+        keys = await keys_in_use.open_ring(pool=pool, file=settings.keyring_file)
         read_pool = await stack.enter_async_context(
             reading.pool(conninfo, size=settings.read_pool_size)
         )
@@ -239,13 +239,19 @@ def pace(settings: configuration.Settings) -> rebuild.Pace:
 async def rotate_keys(
     *, settings: configuration.Settings, found: database.Database, progress: Progress
 ) -> int:
-    """Make a new primary key, seal all credentials and people's keys with it; return how many."""
+    """Make a new primary key, seal all credentials and people's keys with it; return how many.
+
+    Raises SecretsError, and makes none, if something cannot be opened.
+    """
     await prepare(conninfo=found.ledger_dsn, progress=progress)
-    keys = key_ring.KeyRing.open(settings.keyring_file)
-    keys.rotate()
     async with _pool(found.ledger_dsn) as pool:
-        people = await personal_texts.PersonalTexts(pool=pool, keys=keys).rewrap()
-        return people + await secrets.Vault(pool=pool, keys=keys).rewrap()
+        ring = await keys_in_use.open_ring(pool=pool, file=settings.keyring_file)
+        texts = personal_texts.PersonalTexts(pool=pool, keys=ring)
+        vault = secrets.Vault(pool=pool, keys=ring)
+        await texts.check()
+        await vault.check()
+        await keys_in_use.rotate(pool=pool, ring=ring)
+        return await texts.rewrap() + await vault.rewrap()
 
 
 def _pool(conninfo: str) -> psycopg_pool.AsyncConnectionPool[Any]:

@@ -9,7 +9,7 @@ import json
 import os
 import secrets
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ class SecretsErrorCode(enum.StrEnum):
 
     KEY_RING_UNUSABLE = "KEY_RING_UNUSABLE"
     KEY_MISSING = "KEY_MISSING"
+    KEY_RING_REPLACED = "KEY_RING_REPLACED"
     SEAL_BROKEN = "SEAL_BROKEN"
 
 
@@ -59,6 +60,21 @@ class KeyMissingError(SecretsError):
         self.key_id = key_id
 
 
+class KeyRingReplacedError(SecretsError):
+    """The file of keys is not the one that the database is sealed with, or is gone."""
+
+    def __init__(self, *, path: Path, key_ids: Collection[str], is_there: bool) -> None:
+        ring = f"the key ring {path.absolute()} (SERVICEBOOK_KEYRING)"
+        lack = f"which {ring} does not have" if is_there else f"but {ring} is not there"
+        super().__init__(
+            code=SecretsErrorCode.KEY_RING_REPLACED,
+            message=f"the database is sealed with key {', '.join(sorted(key_ids))}, {lack}: "
+            "put back the key ring that was in use",
+        )
+        self.path = path
+        self.key_ids = key_ids
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Keys:
     primary: str
@@ -82,13 +98,21 @@ class KeyRing:
         self.reload()
 
     @classmethod
-    def open(cls, path: Path) -> "KeyRing":
-        """Read the file, which is made on first use; raises KeyRingError if it is not private."""
-        with _locked(path):
-            if not path.exists() and not path.is_symlink():
-                key_id, key = _new_key()
-                _write(path, _Keys(primary=key_id, by_id={key_id: key}))
-        return cls(path)
+    def open(cls, path: Path, *, in_use: Collection[str] = ()) -> "KeyRing":
+        """Read the file, which is made on first use, as long as no key is in use.
+
+        Raises KeyRingError if it is not private, KeyRingReplacedError if it lacks a key in use.
+        """
+        try:
+            if not in_use:
+                _ensure(path)
+            elif not path.exists():
+                raise KeyRingReplacedError(path=path, key_ids=in_use, is_there=False)
+        except OSError as error:
+            raise KeyRingError(path=path, reason=str(error.strerror)) from error
+        ring = cls(path)
+        ring.require(in_use)
+        return ring
 
     @property
     def primary(self) -> str:
@@ -107,6 +131,12 @@ class KeyRing:
     def reload(self) -> None:
         """Read the file again: another process may have rotated."""
         self._keys, self._look = _read(self._path)
+
+    def require(self, key_ids: Collection[str]) -> None:
+        """Raise KeyRingReplacedError if the file lacks one of the keys."""
+        self.reload()
+        if missing := set(key_ids) - set(self._keys.by_id):
+            raise KeyRingReplacedError(path=self._path, key_ids=missing, is_there=True)
 
     def seal(self, text: bytes, *, context: bytes) -> tuple[str, bytes]:
         """Return the key's id and the sealed text, which opens in the same context only.
@@ -143,6 +173,14 @@ def encrypted(text: bytes, *, key: bytes, context: bytes) -> bytes:
 def decrypted(sealed: bytes, *, key: bytes, context: bytes) -> bytes:
     """Return the text; raises InvalidTag if anything was changed."""
     return AESGCM(key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], context)
+
+
+def _ensure(path: Path) -> None:
+    """Make the file, unless it is there; of processes that start together, one does."""
+    with _locked(path):
+        if not path.exists() and not path.is_symlink():
+            key_id, key = _new_key()
+            _write(path, _Keys(primary=key_id, by_id={key_id: key}))
 
 
 def _new_key() -> tuple[str, bytes]:

@@ -21,7 +21,7 @@ from typing import Any, LiteralString
 from uuid import UUID, uuid4
 
 from cryptography.exceptions import InvalidTag
-from psycopg import sql
+from psycopg import rows, sql
 
 from app import key_ring, secrets
 from app.eventlog import connections
@@ -53,6 +53,10 @@ _OPEN: LiteralString = """
     JOIN vault.person_keys AS k ON k.id = wanted.key
     WHERE {seen}
 """
+_AFTER = """
+    SELECT id, person_id, key_id, sealed FROM vault.person_keys
+    WHERE id > %s ORDER BY id LIMIT %s
+"""
 _OLD = """
     SELECT id, person_id, key_id, sealed FROM vault.person_keys
     WHERE key_id <> %s ORDER BY id LIMIT %s FOR UPDATE
@@ -73,6 +77,17 @@ class Seen:
 
 _Keys = Mapping[tuple[str, str], bytes | None]
 """Keys by key id and place; None for one that the key ring does not open."""
+
+
+class PersonKeyBrokenError(key_ring.SecretsError):
+    """What is stored was not sealed as this key of this person, or was changed."""
+
+    def __init__(self, *, key: UUID) -> None:
+        super().__init__(
+            code=key_ring.SecretsErrorCode.SEAL_BROKEN,
+            message=f"the stored key {key} of a person was changed or belongs to somebody else",
+        )
+        self.key = key
 
 
 class PersonalTexts:
@@ -102,6 +117,14 @@ class PersonalTexts:
         """
         keys = await self._keys(document, seen)
         return _SEALED.sub(lambda match: _shown(match, keys), document)
+
+    async def check(self) -> None:
+        """Open the keys of all people; raises SecretsError if one cannot be opened."""
+        last = UUID(int=0)
+        while found := await self._after(last):
+            for made, person_id, key_id, sealed in found:
+                self._unwrapped(made, person_id, key_id, sealed)
+                last = made
 
     async def rewrap(self) -> int:
         """Seal with the ring's primary key what is sealed with another; return how many keys."""
@@ -143,10 +166,14 @@ class PersonalTexts:
         for key, place, *row in await self._connections.run(work):
             try:
                 keys[key.hex, place.hex] = self._unwrapped(key, *row)
-            except (key_ring.SecretsError, InvalidTag) as error:
+            except key_ring.SecretsError as error:
                 _logger.error("the key %s of a person cannot be opened: %s", key, error)  # noqa: TRY400  it says all
                 keys[key.hex, place.hex] = None
         return keys
+
+    async def _after(self, key: UUID) -> list[rows.TupleRow]:
+        async with self._pool.connection() as connection:
+            return await (await connection.execute(_AFTER, [key, _BATCH])).fetchall()
 
     async def _rewrap_batch(self) -> int:
         self._ring.reload()  # else two processes could seal back and forth, each with its own
@@ -160,7 +187,10 @@ class PersonalTexts:
         return len(found)
 
     def _unwrapped(self, made: UUID, person_id: UUID, key_id: str, sealed: bytes) -> bytes:
-        return self._ring.unseal(sealed, key_id=key_id, context=_wrapping(made, person_id))
+        try:
+            return self._ring.unseal(sealed, key_id=key_id, context=_wrapping(made, person_id))
+        except InvalidTag as error:
+            raise PersonKeyBrokenError(key=made) from error
 
 
 def _shown(match: re.Match[str], keys: _Keys) -> str:

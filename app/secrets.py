@@ -147,12 +147,30 @@ class Vault:
                 (service_instance_id,),
             )
 
+    async def check(self) -> None:
+        """Open all that is stored; raises SecretsError if something cannot be opened."""
+        last = (UUID(int=0), 0)
+        while found := await self._after(*last):
+            for service_instance_id, version, key_id, sealed in found:
+                self._opened(service_instance_id, version, key_id, sealed)
+                last = (service_instance_id, version)
+
     async def rewrap(self) -> int:
         """Seal with the primary key whatever is sealed with another; returns how many rows."""
         count = 0
         while changed := await self._rewrap_batch():
             count += changed
         return count
+
+    async def _after(self, service_instance_id: UUID, version: int) -> list[rows.TupleRow]:
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(
+                "SELECT service_instance_id, version, key_id, sealed FROM vault.credentials"
+                " WHERE (service_instance_id, version) > (%s, %s)"
+                " ORDER BY service_instance_id, version LIMIT %s",
+                (service_instance_id, version, _BATCH),
+            )
+            return await cursor.fetchall()
 
     async def _rewrap_batch(self) -> int:
         self._keys.reload()  # else two processes could seal back and forth, each with its own

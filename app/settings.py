@@ -107,8 +107,8 @@ class Settings:
     keyring: Path | None = field(
         default=None,
         metadata=_about(
-            "File with the keys that seal credentials, made on the first run."
-            " Without it, keyring.json in the data directory.",
+            "File with the keys that seal credentials, made on the first run; all processes need"
+            " the same. Without it, keyring.json in the data directory.",
         ),
     )
     audit_key: Path | None = field(

@@ -11,6 +11,7 @@
 0009_audit_filters.sql  indexes for each way to ask for events
 0010_person_keys.sql  keys of people, and that an erased one loses its own
 0011_claims.sql   how a process goes on from where it left the head of the log
+0012_key_ring.sql which key ring the database belongs to
 procrastinate/    the task queue's own schema, from the installed library
 
 A released file never changes: a new thought is a new file. The tables of the read models

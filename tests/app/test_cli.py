@@ -13,6 +13,7 @@ from app import cli, embedded, settings
 from app.access import tokens
 
 COMMAND = (sys.executable, "-c", "from app.cli import main; main()")
+PATIENCE = 90.0  # seconds
 
 
 def run(*arguments: str, directory: Path, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -22,6 +23,7 @@ def run(*arguments: str, directory: Path, **variables: str) -> subprocess.Comple
         text=True,
         check=False,
         cwd=directory,
+        timeout=PATIENCE,
         env={"PATH": os.defpath, "PYTHONPATH": str(Path(__file__).parents[2]), **variables},
     )
 
@@ -157,3 +159,22 @@ def test_without_a_database_the_embedded_one_is_used(directory: Path) -> None:
         psycopg.connect(address.dsn(embedded.LEDGER_DATABASE)) as connection,
     ):
         assert connection.execute("SELECT count(*) FROM access.tokens").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("command", [("serve", "--port", "0"), ("worker",), ("keys", "rotate")])
+def test_nobody_starts_with_another_key_ring_than_the_databases(
+    tmp_path: Path, empty_database: str, command: tuple[str, ...]
+) -> None:
+    """As in another working directory, where `.data` is another one."""
+    variables = {"DATABASE_URL": empty_database, "SERVICEBOOK_EMBEDDED_S3": "false"}
+    here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+    here.mkdir()
+    elsewhere.mkdir()
+    made = run("keys", "rotate", directory=here, **variables)
+    assert made.returncode == 0, made.stderr
+
+    refused = run(*command, directory=elsewhere, **variables)
+
+    assert_one_clear_line(refused, f"{elsewhere / '.data' / 'keyring.json'} (SERVICEBOOK_KEYRING)")
+    assert "put back the key ring that was in use" in refused.stderr
+    assert not (elsewhere / ".data" / "keyring.json").exists()
