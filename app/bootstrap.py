@@ -95,6 +95,7 @@ async def assembled(
             reading.pool(conninfo, size=settings.read_pool_size)
         )
         event_log = await stack.enter_async_context(_event_log(pool))
+        audit = await _audit(settings, pool, event_log)
         await event_log.begin()
         stack.push_async_callback(brokers.aclose)
         catalogue = await offered.with_brokers(pool, own_catalogue, brokers)
@@ -158,7 +159,7 @@ async def assembled(
             queue=tasks,
             clock=work_clock,
             sign_in=await stack.enter_async_context(_sign_in(settings, pool)),
-            audit=await _audit(settings, pool, event_log),
+            audit=audit,
         )
 
 
@@ -280,9 +281,10 @@ async def _audit(
     pool: psycopg_pool.AsyncConnectionPool[Any],
     event_log: log.EventLog,
 ) -> Audit:
-    key = signing.open_key(settings.audit_key_file)
     ledger = connections.Connections(pool=pool, seconds=_AUDIT_SECONDS)
     log_id = await ledger.run(sealer.log_id)
+    last_note = await ledger.run(sealer.last_note)
+    key = signing.open_key(settings.audit_key_file, last_note=last_note)
     signer = signing.Signer(origin=lines.origin(log_id), key=key)
     told = [witnesses.file_witness(settings.audit_checkpoints_file)]
     if settings.audit_webhook is not None:

@@ -105,11 +105,12 @@ def hashes() -> None:
 def key() -> None:
     """Print the public key that checkpoints are verified with; give it to whoever verifies."""
     found = configuration.load()
-    private = signing.open_key(found.audit_key_file)
 
     async def ask() -> None:
         async with _connected() as connection:
             origin = lines.origin(await sealer.log_id(connection))
+            last_note = await sealer.last_note(connection)
+        private = signing.open_key(found.audit_key_file, last_note=last_note)
         click.echo(signing.Signer(origin=origin, key=private).verifier_key)
 
     asyncio.run(ask())

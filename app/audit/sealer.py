@@ -112,14 +112,16 @@ class Seal:
         cls, connection: connections.Connection, *, key: ed25519.Ed25519PrivateKey
     ) -> "Seal":
         """Go on from the last checkpoint. Raises SealError."""
-        row = await (await connection.execute(_LAST)).fetchone()
-        size, note = row or (0, "")
+        size, note = await _last(connection)
         frontier = tree.Frontier(
             size=size, nodes=await nodes_at(connection, tree.covering((0, size)))
         )
-        if row and signing.root_text(frontier.root()) != note.split("\n")[2]:
+        if note and signing.root_text(frontier.root()) != note.split("\n")[2]:
             raise SealError(f"The stored tree is not what the checkpoint of size {size} signed.")
         signer = signing.Signer(origin=lines.origin(await log_id(connection)), key=key)
+        # Before there was a checkpoint, processes may have started with different keys.
+        if note and not signer.has_signed(note):
+            raise SealError(f"The checkpoint of size {size} was signed with another key than ours.")
         return cls(connection, signer=signer, frontier=frontier, note=note)
 
     async def extend(self) -> int:
@@ -161,6 +163,17 @@ async def log_id(connection: connections.Connection) -> UUID:
     """Return which log this is."""
     [(found,)] = await (await connection.execute(_LOG)).fetchall()
     return UUID(str(found))
+
+
+async def last_note(connection: connections.Connection) -> str:
+    """Return the newest checkpoint, as it was signed; nothing if there is none."""
+    _, note = await _last(connection)
+    return note
+
+
+async def _last(connection: connections.Connection) -> tuple[int, str]:
+    row = await (await connection.execute(_LAST)).fetchone()
+    return row or (0, "")
 
 
 async def _is_chosen(connection: connections.Connection) -> bool:

@@ -35,6 +35,10 @@ class Signer:
         public = _text(_ED25519 + self._public)
         return f"{self._origin}+{self._key_id.hex()}+{public}"
 
+    def has_signed(self, note: str) -> bool:
+        """Tell whether a note of this log names the key as the one that signed it."""
+        return _signer(note) == self._key_id
+
     def checkpoint(self, *, size: int, root: bytes) -> str:
         """Return the signed note that the tree of that size has that root."""
         return self.note(f"{self._origin}\n{size}\n{root_text(root)}\n")
@@ -45,17 +49,37 @@ class Signer:
         return f"{text}\n\N{EM DASH} {self._origin} {signature}\n"
 
 
-def open_key(file: Path) -> ed25519.Ed25519PrivateKey:
-    """Return the key of the file, made if there is none. Raises SigningKeyError."""
+def open_key(file: Path, *, last_note: str) -> ed25519.Ed25519PrivateKey:
+    """Return the key of the file, made if there is none and the log has no note yet.
+
+    Raises SigningKeyError, also if another key signed the last note of the log.
+    """
     try:
         if not file.exists():
+            if last_note:
+                raise _replaced(last_note, f"but the key {_named(file)} is not there")
             _make(file)
         key = serialization.load_pem_private_key(file.read_bytes(), password=None)
     except (OSError, ValueError) as error:
         raise SigningKeyError(f"The signing key {file} cannot be used: {error}") from error
     if not isinstance(key, ed25519.Ed25519PrivateKey):
         raise SigningKeyError(f"The signing key {file} is no Ed25519 key.")
+    origin, _, _ = last_note.partition("\n")
+    if last_note and not Signer(origin=origin, key=key).has_signed(last_note):
+        raise _replaced(last_note, f"which is not the key {_named(file)}")
     return key
+
+
+def _replaced(last_note: str, how: str) -> SigningKeyError:
+    # One log has one key: whoever verifies it has been given the public part.
+    return SigningKeyError(
+        f"The log is signed with key {_signer(last_note).hex()}, {how}: put back the key that was"
+        " in use."
+    )
+
+
+def _named(file: Path) -> str:
+    return f"{file.absolute()} (SERVICEBOOK_AUDIT_KEY)"
 
 
 def _make(file: Path) -> None:
@@ -83,6 +107,11 @@ def _make(file: Path) -> None:
 def root_text(root: bytes) -> str:
     """Return a root as checkpoints write it, on their third line."""
     return _text(root)
+
+
+def _signer(note: str) -> bytes:
+    """Return the id of the key that signed a note of the log: it has one signature, at the end."""
+    return base64.b64decode(note.rpartition(" ")[2])[:4]
 
 
 def _text(data: bytes) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,48 @@ async def test_a_follower_is_told_plainly_that_the_log_was_restored(
     assert "Traceback" not in told.decode()
 
 
+@pytest.mark.parametrize("command", [("serve", "--port", "0"), ("worker",), ("audit", "key")])
+async def test_nobody_signs_with_another_key_than_the_logs(
+    database: str,
+    connection: psycopg.AsyncConnection[Any],
+    tmp_path: Path,
+    command: tuple[str, ...],
+) -> None:
+    """As in another working directory, where `.data` is another one."""
+    recorded = await asyncio.to_thread(
+        testing.CliRunner().invoke,
+        cli.main,
+        ["token", "create", "--name", "ci", "--subject", "robot"],
+        env={"DATABASE_URL": database},
+    )
+    assert recorded.exit_code == 0, recorded.output
+    await conftest.seal(connection)
+
+    refused = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-c", "from app.cli import main; main()", *command],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+        cwd=tmp_path,
+        env={
+            "PATH": os.defpath,
+            "PYTHONPATH": str(Path(__file__).parents[3]),
+            "DATABASE_URL": database,
+            "SERVICEBOOK_EMBEDDED_S3": "false",
+        },
+    )
+
+    assert refused.returncode == 1
+    *_, line = refused.stderr.splitlines()
+    assert line.startswith("Error: The log is signed with key ")
+    file = tmp_path / ".data" / "audit_key.pem"
+    assert f"the key {file} (SERVICEBOOK_AUDIT_KEY) is not there: put back" in line
+    assert "Traceback" not in refused.stderr
+    assert not is_there(file)
+
+
 async def test_an_export_of_a_log_that_does_not_answer_says_so(
     database: str,
     event_log: log.EventLog,
@@ -76,3 +119,7 @@ async def test_an_export_of_a_log_that_does_not_answer_says_so(
 
     assert done.exit_code == 1
     assert done.stderr == "Error: The event log cannot be reached. Try again later.\n"
+
+
+def is_there(file: Path) -> bool:
+    return file.exists()

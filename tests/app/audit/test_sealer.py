@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import psycopg
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
 from psycopg import sql
 
 from app.audit import exporting, lines, proofs, sealer, witnesses
@@ -156,6 +157,16 @@ async def test_a_tree_that_somebody_changed_is_not_extended(
 
     with pytest.raises(sealer.SealError, match="not what the checkpoint of size 1 signed"):
         await conftest.seal(connection)
+
+
+async def test_a_tree_that_another_key_signed_is_not_extended(
+    event_log: log.EventLog, connection: Connection
+) -> None:
+    await conftest.record(event_log, count=1)
+    await conftest.seal(connection)
+
+    with pytest.raises(sealer.SealError, match="size 1 was signed with another key"):
+        await sealer.Seal.load(connection, key=ed25519.Ed25519PrivateKey.generate())
 
 
 async def test_one_of_several_seals_and_another_takes_over(
