@@ -75,7 +75,7 @@ def serve(host: str | None, port: int | None, *, no_worker: bool) -> None:
     found = configuration.load()
     chosen = dataclasses.replace(
         found,
-        host=found.host if host is None else host,
+        host=host or found.host,  # an empty one counts as not given, as among the settings
         port=found.port if port is None else port,
     )
     processes.serve(settings=chosen, has_worker=not no_worker, say=_say)

@@ -11,6 +11,7 @@ from app import embedded
 from app import settings as configuration
 
 _OLDEST = 16
+_ENCODING = "UTF8"
 _PATIENCE = 10  # seconds
 # Who is frozen in the middle of a transaction, or gone without a word, holds up everybody else by
 # its locks. The server ends such sessions.
@@ -68,12 +69,18 @@ def _require_usable(dsn: str) -> None:
     try:
         with psycopg.connect(dsn, connect_timeout=_PATIENCE) as connection:
             version = connection.info.server_version // 10_000
+            encoding = connection.info.parameter_status("server_encoding")
     except psycopg.OperationalError as error:
         reason = " ".join(str(error).split())
         raise DatabaseError(f"The database of DATABASE_URL cannot be reached: {reason}") from error
     if version < _OLDEST:
         raise DatabaseError(
             f"The database of DATABASE_URL is PostgreSQL {version}; {_OLDEST} or newer is needed."
+        )
+    if encoding != _ENCODING:
+        raise DatabaseError(
+            f"The database of DATABASE_URL has the encoding {encoding}; it needs the encoding"
+            f" {_ENCODING}: make it with createdb --template=template0 --encoding={_ENCODING}."
         )
 
 

@@ -1,6 +1,7 @@
 """The commands of `servicebook token`."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -19,6 +20,7 @@ from app.graphql import identifiers
 from domain import errors
 
 _T = TypeVar("_T")
+_MOST_DAYS = 36_525  # a century
 
 _LIST = """
     SELECT t.id, t.subject, t.name, t.roles, t.projects, t.created_by, t.created_at, t.expires_at,
@@ -27,6 +29,13 @@ _LIST = """
     WHERE %s OR t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > now())
     ORDER BY t.created_at, t.id
 """
+
+
+def _number(_: click.Context, __: click.Parameter, given: float | None) -> float | None:
+    """Refuse what is no number: it compares with no limit, and so passes each."""
+    if given is not None and math.isnan(given):
+        raise click.BadParameter(f"{given} is no number.")
+    return given
 
 
 @click.group()
@@ -48,7 +57,10 @@ def token() -> None:
     "--project", "projects", multiple=True, help="A project, prj_…; it is good nowhere else."
 )
 @click.option(
-    "--days", type=click.FloatRange(min=0, min_open=True), help="When it ends; never if not given."
+    "--days",
+    type=click.FloatRange(min=0, min_open=True, max=_MOST_DAYS),
+    callback=_number,
+    help="When it ends; never if not given.",
 )
 def create(
     name: str,

@@ -143,10 +143,15 @@ def _facts_file(data: Path) -> Path:
 def _facts(data: Path) -> _Facts:
     """Read what was chosen for this data, after choosing it if nobody has."""
     file = _facts_file(data)
-    if not file.exists():
-        _choose(file)
     try:
+        if not file.exists():
+            _choose(file)
         return msgspec.json.decode(file.read_bytes(), type=_Facts)
+    except OSError as error:
+        raise cluster.EmbeddedError(
+            f"The directory {file.parent} cannot be used: {error.strerror}. Choose another with"
+            " SERVICEBOOK_DATA_DIRECTORY."
+        ) from error
     except msgspec.MsgspecError as error:
         raise cluster.EmbeddedError(
             f"{file} cannot be read: {error}. Delete it to get new ports and keys."

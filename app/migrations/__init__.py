@@ -26,6 +26,7 @@ from pathlib import Path
 
 import psycopg
 from procrastinate import schema
+from psycopg import errors
 
 _OLDEST_SERVER = 160000
 _LOCK = 7_310_579_001
@@ -38,6 +39,10 @@ class MigrationError(Exception):
 
 class ServerTooOldError(MigrationError):
     """The server lacks what the schema needs."""
+
+
+class NotPermittedError(MigrationError):
+    """The role, or the server as it is now, may not change the schema."""
 
 
 class DatabaseTooNewError(MigrationError):
@@ -84,7 +89,10 @@ async def migrate(*, conninfo: str, progress: Callable[[str], None] | None = Non
     async with connection:
         _check_server(connection.info.server_version)
         await connection.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
-        return await _migrate(connection, progress or _silent)
+        try:
+            return await _migrate(connection, progress or _silent)
+        except (errors.InsufficientPrivilege, errors.ReadOnlySqlTransaction) as error:
+            raise _not_permitted(error, connection.info) from error
 
 
 async def _migrate(
@@ -180,6 +188,19 @@ def _check_texts(applied: Mapping[str, str], own: Sequence[Migration]) -> None:
                 f"{migration.name} differs from what was applied to this database. "
                 "Restore the file, and put the change into a new one."
             )
+
+
+def _not_permitted(error: psycopg.Error, info: psycopg.ConnectionInfo) -> NotPermittedError:
+    if isinstance(error, errors.ReadOnlySqlTransaction):
+        return NotPermittedError(
+            f"The database {info.dbname} is read-only for the role {info.user}, as a standby is:"
+            " connect to one that can be written."
+        )
+    return NotPermittedError(
+        f"The role {info.user} cannot make the schema of the database {info.dbname}"
+        f" ({error.diag.message_primary}): it needs CREATE on the database, and on its schema"
+        " public. Its owner has both."
+    )
 
 
 def _name(file: object) -> str:

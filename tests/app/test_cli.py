@@ -3,11 +3,13 @@ import re
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 from click import testing
+from psycopg import conninfo, sql
 
 from app import cli, embedded, settings
 from app.access import tokens
@@ -86,6 +88,89 @@ def test_the_users_database_is_migrated(tmp_path: Path, empty_database: str) -> 
     assert not (tmp_path / ".data").exists()
 
 
+@pytest.fixture
+def stranger(empty_database: str) -> Iterator[str]:
+    """Connection string of a role that may enter the database and do nothing there."""
+    with psycopg.connect(empty_database, autocommit=True) as connection:
+        name = sql.Identifier(connection.info.dbname)
+        connection.execute("CREATE ROLE stranger LOGIN")
+        connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO stranger").format(name))
+        yield conninfo.make_conninfo(empty_database, user="stranger")
+        connection.execute("DROP OWNED BY stranger")
+        connection.execute("DROP ROLE stranger")
+
+
+@pytest.mark.parametrize("command", ["serve", "worker", "tasks", "migrate"])
+def test_a_role_that_may_not_make_the_schema_is_told_what_it_needs(
+    tmp_path: Path, stranger: str, command: str
+) -> None:
+    done = run(command, directory=tmp_path, DATABASE_URL=stranger)
+
+    database = conninfo.conninfo_to_dict(stranger)["dbname"]
+    assert_one_clear_line(
+        done, f"The role stranger cannot make the schema of the database {database}"
+    )
+    assert "needs CREATE on the database" in done.stderr
+
+
+def test_a_database_that_cannot_be_written_is_refused(tmp_path: Path, empty_database: str) -> None:
+    standby = conninfo.make_conninfo(empty_database, options="-c default_transaction_read_only=on")
+
+    done = run("tasks", directory=tmp_path, DATABASE_URL=standby)
+
+    assert_one_clear_line(done, "is read-only")
+
+
+def test_a_database_of_another_encoding_is_refused(
+    tmp_path: Path, server: embedded.Address
+) -> None:
+    with psycopg.connect(server.dsn("postgres"), autocommit=True) as connection:
+        connection.execute(
+            "CREATE DATABASE of_bytes TEMPLATE template0 ENCODING SQL_ASCII LOCALE 'C'"
+        )
+
+        done = run("migrate", directory=tmp_path, DATABASE_URL=server.dsn("of_bytes"))
+
+        connection.execute("DROP DATABASE of_bytes WITH (FORCE)")
+    assert_one_clear_line(done, "it needs the encoding UTF8")
+
+
+@pytest.mark.parametrize("place", ["a_file", "a_file/below", "/proc/servicebook"])
+@pytest.mark.parametrize("command", ["serve", "worker", "tasks", "keys rotate"])
+def test_a_data_directory_that_cannot_be_made_is_told_in_one_line(
+    tmp_path: Path, place: str, command: str
+) -> None:
+    (tmp_path / "a_file").touch()
+
+    done = run(*command.split(), directory=tmp_path, SERVICEBOOK_DATA_DIRECTORY=place)
+
+    assert_one_clear_line(done, place.removesuffix("/below"))
+
+
+def test_a_key_ring_that_cannot_be_made_is_told_in_one_line(
+    tmp_path: Path, empty_database: str
+) -> None:
+    (tmp_path / "a_file").touch()
+
+    done = run(
+        *("keys", "rotate"),
+        directory=tmp_path,
+        DATABASE_URL=empty_database,
+        SERVICEBOOK_DATA_DIRECTORY="a_file",
+    )
+
+    assert_one_clear_line(done, "key ring a_file/keyring.json: File exists")
+
+
+def test_an_empty_host_counts_as_not_given(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+        done = run("serve", "--host", "", "--port", f"{port}", directory=tmp_path)
+
+    assert_one_clear_line(done, f"Cannot listen on 127.0.0.1 port {port}")
+
+
 @pytest.mark.anyio
 async def test_a_token_is_made_and_printed_alone(tmp_path: Path, empty_database: str) -> None:
     done = run(
@@ -147,6 +232,18 @@ def test_a_first_token_that_cannot_be_kept_is_told_in_one_line(
     )
 
     assert_one_clear_line(done, "The first token cannot be kept")
+
+
+@pytest.mark.parametrize("days", ["0", "3000000", "nan", "inf"])
+def test_a_token_of_too_many_days_or_none_is_refused(tmp_path: Path, days: str) -> None:
+    done = run(
+        *("token", "create", "--name", "x", "--subject", "jane", "--days", days),
+        directory=tmp_path,
+    )
+
+    assert done.returncode == 2, done.stderr
+    assert "Error: Invalid value for '--days': " in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_without_a_database_the_embedded_one_is_used(directory: Path) -> None:
