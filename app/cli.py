@@ -2,12 +2,16 @@
 
 import asyncio
 import dataclasses
+import errno
+import os
 import sys
+import traceback
 from collections.abc import Awaitable, Callable
 from datetime import UTC
 from typing import Any
 
 import click
+import psycopg
 
 from app import (
     asgi,
@@ -26,6 +30,7 @@ from app import (
 from app import settings as configuration
 from app.audit import commands as auditing
 from app.audit import signing
+from app.eventlog import command
 from app.eventlog import rebuild as rebuilding
 from app.graphql import trusted
 from app.work import overview
@@ -33,6 +38,7 @@ from app.work import overview
 _ANTICIPATED = (
     brokers.ConfigurationError,
     catalogue.CatalogueError,
+    command.LogUnavailableError,
     configuration.SettingsError,
     database.DatabaseError,
     embedded.EmbeddedError,
@@ -49,9 +55,50 @@ _ANTICIPATED = (
 class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  as click has it
         try:
-            return super().invoke(ctx)
+            answer = super().invoke(ctx)
+            sys.stdout.flush()  # when the interpreter ends it is too late to say that it failed
         except _ANTICIPATED as error:
             raise click.ClickException(str(error)) from error
+        except click.ClickException:
+            _let_go_of_output()
+            raise
+        except (OSError, psycopg.Error) as error:
+            reason = _reason(error)
+            if reason is None:
+                raise
+            _let_go_of_output()
+            if _is_debugging():
+                traceback.print_exception(error)
+            raise click.ClickException(reason) from error
+        return answer
+
+
+def _reason(error: OSError | psycopg.Error) -> str | None:
+    """Return what the system or the database said; None if it was neither, or is no trouble."""
+    if isinstance(error, psycopg.Error):
+        return f"The database says: {' '.join(str(error).split())}"
+    if error.errno is None or error.errno == errno.EPIPE:
+        return None  # a timeout of our own is a bug; who closes the pipe has read enough
+    if error.filename is None and error.errno == errno.ENOSPC:
+        return f"{error.strerror}: make room for standard output and the data directory."
+    return str(error)
+
+
+def _let_go_of_output() -> None:
+    """Drop what cannot be written: the interpreter would try again at its end, and complain."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+def _is_debugging() -> bool:
+    try:
+        return configuration.load().log_level == "debug"
+    except configuration.SettingsError:
+        return False
 
 
 @click.group(cls=_Commands)

@@ -78,11 +78,18 @@ def create(
         lifetime=None if days is None else timedelta(days=days),
     )
 
-    async def work(use_cases: Tokens) -> str | None:
+    async def work(use_cases: Tokens) -> tuple[UUID, str | None, int]:
         request = Request(actor=caller.COMMAND_LINE, name="create_token")
-        return (await use_cases.create(request=request, wanted=wanted))[1]
+        return await use_cases.create(request=request, wanted=wanted)
 
-    click.echo(_carried_out(work))
+    token_id, secret, _ = _carried_out(work)
+    try:
+        click.echo(secret)
+    except OSError as error:
+        raise click.ClickException(
+            f"The token was made but cannot be shown: {error.strerror}. End it with"
+            f" `servicebook token revoke {tokens.shown_id(token_id)}`, and make another."
+        ) from error
 
 
 @token.command("list")

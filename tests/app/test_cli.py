@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import psycopg
 import pytest
@@ -18,10 +19,13 @@ COMMAND = (sys.executable, "-c", "from app.cli import main; main()")
 PATIENCE = 90.0  # seconds
 
 
-def run(*arguments: str, directory: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+def run(
+    *arguments: str, directory: Path, output: IO[str] | int = subprocess.PIPE, **variables: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*COMMAND, *arguments],
-        capture_output=True,
+        stdout=output,
+        stderr=subprocess.PIPE,
         text=True,
         check=False,
         cwd=directory,
@@ -31,7 +35,7 @@ def run(*arguments: str, directory: Path, **variables: str) -> subprocess.Comple
 
 
 def assert_one_clear_line(done: subprocess.CompletedProcess[str], expected: str) -> None:
-    assert done.returncode == 1, done.stdout + done.stderr
+    assert done.returncode == 1, f"{done.stdout}{done.stderr}"
     *_, line = done.stderr.strip().splitlines()
     assert line.startswith("Error: ")
     assert expected in line
@@ -244,6 +248,41 @@ def test_a_token_of_too_many_days_or_none_is_refused(tmp_path: Path, days: str) 
     assert done.returncode == 2, done.stderr
     assert "Error: Invalid value for '--days': " in done.stderr
     assert "Traceback" not in done.stderr
+
+
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="writes to /dev/full")
+
+
+@on_linux
+@pytest.mark.parametrize("command", ["audit key", "events export", "settings", "schema"])
+def test_output_that_cannot_be_written_is_told_in_one_line(
+    tmp_path: Path, database: str, command: str
+) -> None:
+    create = ("token", "create", "--name", "x", "--subject", "jane")
+    assert run(*create, directory=tmp_path, DATABASE_URL=database).returncode == 0
+    with Path("/dev/full").open("w") as full:
+        done = run(*command.split(), directory=tmp_path, output=full, DATABASE_URL=database)
+
+    assert_one_clear_line(done, "No space left on device")
+
+
+@on_linux
+def test_what_went_wrong_is_told_whole_to_whoever_debugs(tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = run("schema", directory=tmp_path, output=full, SERVICEBOOK_LOG_LEVEL="debug")
+
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+
+
+@on_linux
+def test_a_token_that_nobody_saw_is_told_by_its_id(tmp_path: Path, database: str) -> None:
+    create = ("token", "create", "--name", "x", "--subject", "jane")
+    with Path("/dev/full").open("w") as full:
+        done = run(*create, directory=tmp_path, output=full, DATABASE_URL=database)
+
+    listed = run("token", "list", directory=tmp_path, DATABASE_URL=database)
+    assert_one_clear_line(done, f"`servicebook token revoke {listed.stdout.split()[0]}`")
 
 
 def test_without_a_database_the_embedded_one_is_used(directory: Path) -> None:
