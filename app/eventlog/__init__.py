@@ -5,6 +5,7 @@ command      the command behind events, its receipt, and how an append can fail
 task         work to be enqueued in the transaction of the events
 mapper       events as canonical JSON; the stock eventsourcing library uses it too
 writer       one writer per process: takes what waits into one transaction, and tries again
+outage       whether appends fail for good, as the server's log and /readyz tell
 transaction  what that transaction looks at and stores
 draft        which commands it accepts, and what they come to; no database
 memory       what this process wrote last, so that it need not look

@@ -70,6 +70,15 @@ _COMMANDS = columns.Columns(
 _INSERT_EVENTS = _EVENTS.insert(sql.Identifier("ledger", "events")).as_string()
 _INSERT_COMMANDS = _COMMANDS.insert(sql.Identifier("ledger", "commands")).as_string()
 _MOVE_HEAD = "UPDATE ledger.head SET position = %s, recorded_at = %s"
+# As large as many an append, so that it needs room of its own. The positions are free while the
+# head is locked.
+_TRY_OUT = """
+    INSERT INTO ledger.events (position, originator_id, originator_version, topic, state, event_id,
+        command_id, metadata, recorded_at)
+    SELECT head.position + number, gen_random_uuid(), 1, 'tried', to_json(repeat('x', 1000)),
+        gen_random_uuid(), gen_random_uuid(), '{}', clock_timestamp()
+    FROM ledger.head, generate_series(1, 32) AS number
+"""
 _ENQUEUE = """
     SELECT public.procrastinate_defer_jobs_v1(array_agg(ROW(
         $1, name, 0, NULL, NULL, args, run_at)::public.procrastinate_job_to_defer_v1))
@@ -172,6 +181,13 @@ async def write(
     memory.clock.tell(seen.now)
     memory.look_back(wanted, seen, drafted)
     return outcomes
+
+
+async def try_out(connection: connections.Connection) -> None:
+    """Write events and take them back: an append could be stored now. Raises what prevents it."""
+    async with connection.transaction(force_rollback=True):
+        await connection.execute(_LOCK_HEAD)
+        await connection.execute(_TRY_OUT)
 
 
 def _outcome(drafted: draft.Draft, request: Request) -> commands.Receipt | Exception:

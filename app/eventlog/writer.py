@@ -14,7 +14,7 @@ import psycopg
 
 from app import timers
 from app.eventlog import command as commands
-from app.eventlog import connections, hints, sending, transaction
+from app.eventlog import connections, hints, outage, sending, transaction
 from app.eventlog import epochs as log_epochs
 from app.eventlog import memory as memories
 
@@ -71,6 +71,7 @@ class Writer:
         self._sender: sending.Sender | None = None
         self._telling: asyncio.Task[None] | None = None
         self._notified_at = self._wrote_at = float("-inf")
+        self._outage = outage.Outage()
 
     async def append(self, request: transaction.Request) -> commands.Receipt:
         """Write the request and return its receipt; a caller that leaves does not stop it.
@@ -78,7 +79,7 @@ class Writer:
         Raises an AppendError, or what a fold or a statement raised.
         """
         outcome = self._put(request)
-        deadline = self._deadlines.start(functools.partial(_give_up, outcome))
+        deadline = self._deadlines.start(functools.partial(self._give_up_for_good, outcome))
         try:
             receipt = await outcome
         finally:
@@ -90,9 +91,11 @@ class Writer:
     async def check(self) -> None:
         """Prove that the log can be written now: lock its head and commit.
 
-        A write of the last second is proof enough. Raises LogUnavailableError.
+        A write of the last second is proof enough. In an outage a lock proves nothing, as on a
+        full disk it can be had: then it takes something that is really written. Raises
+        LogUnavailableError.
         """
-        if asyncio.get_running_loop().time() > self._wrote_at + _FRESH:
+        if self._outage.is_on or asyncio.get_running_loop().time() > self._wrote_at + _FRESH:
             outcome, seconds = self._put(None), min(self._seconds, _TO_CHECK)
             timer = asyncio.get_running_loop().call_later(seconds, _give_up, outcome)
             try:
@@ -157,7 +160,7 @@ class Writer:
     def _send(self, batch: Sequence[_Pending]) -> bool:
         """Send the batch if all that it needs is known; its callers hear of it when it landed."""
         batch = [pending for pending in batch if not pending.outcome.done()]
-        if self._connection is None or self._sender is None:
+        if self._connection is None or self._sender is None or self._outage.is_on:
             return False
         plan = transaction.plan(rules=self._rules, memory=self._memory, requests=_requests(batch))
         if plan is None:
@@ -189,8 +192,11 @@ class Writer:
                 return
             try:
                 await self._attempt(batch)
-            except connections.LOST:
+            except connections.LOST as error:
+                self._outage.suspect(error)
                 await self._disconnect()
+                if self._outage.is_on:  # who checks has the answer; who appends may wait
+                    _give_up_checks(batch)
                 await asyncio.sleep(connections.pause(failures))
             except Exception as error:  # noqa: BLE001  the callers get it
                 await self._disconnect()
@@ -208,6 +214,9 @@ class Writer:
         connection = self._connection or await self._connect()
         # Half of the time: if this session has fallen silent, another may answer.
         with connections.cut_after(connection, seconds=self._seconds / 2):
+            if self._outage.is_on and any(pending.request is None for pending in batch):
+                await transaction.try_out(connection)
+                self._outage.end()
             outcomes = await transaction.write(
                 connection, rules=self._rules, memory=self._memory, requests=_requests(batch)
             )
@@ -217,6 +226,8 @@ class Writer:
         self, batch: Sequence[_Pending], outcomes: Sequence[commands.Receipt | Exception]
     ) -> None:
         self._wrote_at = asyncio.get_running_loop().time()
+        if self._outage.is_suspected and (not self._outage.is_on or any(map(_is_new, outcomes))):
+            self._outage.end()
         receipts = iter(outcomes)
         for pending in batch:
             outcome = None if pending.request is None else next(receipts)
@@ -228,6 +239,11 @@ class Writer:
                 pending.outcome.set_result(outcome)
         if outcomes:
             self._tell()
+
+    def _give_up_for_good(self, outcome: _Outcome) -> None:
+        if not outcome.done():
+            self._outage.begin()
+            _give_up(outcome)
 
     def _tell(self) -> None:
         """Hint to followers: here at once, elsewhere not for every batch."""
@@ -277,6 +293,17 @@ def _give_up(outcome: _Outcome) -> None:
     """Tell who waits that the log cannot be reached, unless there is an outcome."""
     if not outcome.done():
         outcome.set_exception(commands.LogUnavailableError())
+
+
+def _give_up_checks(batch: Sequence[_Pending]) -> None:
+    for pending in batch:
+        if pending.request is None:
+            _give_up(pending.outcome)
+
+
+def _is_new(outcome: commands.Receipt | Exception) -> bool:
+    """Was something written? Neither for a refusal nor for a repeat."""
+    return isinstance(outcome, commands.Receipt) and not outcome.is_repeat
 
 
 def _requests(batch: Sequence[_Pending]) -> list[transaction.Request]:

@@ -14,7 +14,7 @@ import psycopg_pool
 import pytest
 
 from app import database as databases
-from app.eventlog import command, connections, log, transaction
+from app.eventlog import command, connections, log, outage, transaction
 from domain import events
 from projections import projection
 from tests.app.eventlog import gate as gates
@@ -293,6 +293,126 @@ async def test_check_tells_that_nothing_can_be_written_until_it_can_again(
         await other.rollback()
 
         assert await event_log.check() == 0
+
+
+FULL = """
+    CREATE FUNCTION pg_temp.raise_full() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = '53100';
+    END $$;
+    CREATE TRIGGER full_disk BEFORE INSERT ON ledger.events
+        FOR EACH ROW EXECUTE FUNCTION pg_temp.raise_full();
+"""
+ROOM = "DROP TRIGGER full_disk ON ledger.events"
+TOLD = "nothing can be recorded: could not extend file: No space left on device (SQLSTATE 53100)"
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [each.getMessage() for each in caplog.records if each.name == outage.__name__]
+
+
+@contextlib.asynccontextmanager
+async def impatient(pool: psycopg_pool.AsyncConnectionPool[Any]) -> AsyncIterator[log.EventLog]:
+    async with log.EventLog(
+        pool=pool, projections=[], journals=[], policies=no_tasks, seconds=0.5
+    ) as event_log:
+        yield event_log
+
+
+async def test_full_disk_is_told_once_until_it_is_over(
+    pool: psycopg_pool.AsyncConnectionPool[Any],
+    new_command: NewCommand,
+    member: NewMember,
+    database: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    asked, aggregate_id = new_command(), uuid4()
+    async with (
+        impatient(pool) as event_log,
+        await psycopg.AsyncConnection.connect(database, autocommit=True) as other,
+    ):
+        await event_log.append(command=new_command(), events=[member(aggregate_id, 1)])
+        await other.execute(FULL)
+        for _ in range(2):
+            with pytest.raises(command.LogUnavailableError):
+                await event_log.append(command=asked, events=[member(aggregate_id, 2)])
+        with pytest.raises(command.LogUnavailableError):
+            await event_log.check()
+        await other.execute(ROOM)
+
+        await event_log.append(command=asked, events=[member(aggregate_id, 2)])
+
+        assert await event_log.check() == 2
+    assert told(caplog) == [TOLD, "events are recorded again"]
+
+
+async def test_idle_log_is_ready_again_when_there_is_room(
+    pool: psycopg_pool.AsyncConnectionPool[Any],
+    new_command: NewCommand,
+    member: NewMember,
+    database: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with (
+        impatient(pool) as event_log,
+        await psycopg.AsyncConnection.connect(database, autocommit=True) as other,
+    ):
+        await other.execute(FULL)
+        with pytest.raises(command.LogUnavailableError):
+            await event_log.append(command=new_command(), events=[member(uuid4(), 1)])
+        for _ in range(3):
+            with pytest.raises(command.LogUnavailableError):
+                await event_log.check()
+        await other.execute(ROOM)
+
+        assert await event_log.check() == 0
+
+        receipt = await event_log.append(command=new_command(), events=[member(uuid4(), 1)])
+    assert receipt.first_position == 1
+    assert len(await recorded_events(database)) == 1
+    assert told(caplog) == [TOLD, "events are recorded again"]
+
+
+async def test_what_writes_nothing_does_not_end_an_outage(
+    pool: psycopg_pool.AsyncConnectionPool[Any],
+    new_command: NewCommand,
+    member: NewMember,
+    database: str,
+) -> None:
+    known, aggregate_id = new_command(), uuid4()
+    async with (
+        impatient(pool) as event_log,
+        await psycopg.AsyncConnection.connect(database, autocommit=True) as other,
+    ):
+        await event_log.append(command=known, events=[member(aggregate_id, 1)])
+        await other.execute(FULL)
+        with pytest.raises(command.LogUnavailableError):
+            await event_log.append(command=new_command(), events=[member(aggregate_id, 2)])
+
+        repeat = await event_log.append(command=known, events=[member(aggregate_id, 1)])
+        with pytest.raises(command.VersionConflictError):
+            await event_log.append(command=new_command(), events=[member(aggregate_id, 1)])
+
+        assert repeat.is_repeat
+        with pytest.raises(command.LogUnavailableError):
+            await event_log.check()
+
+
+async def test_lost_sessions_alone_are_no_outage(
+    event_log: log.EventLog,
+    new_command: NewCommand,
+    member: NewMember,
+    database: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with await psycopg.AsyncConnection.connect(database, autocommit=True) as other:
+        for _ in range(3):
+            await event_log.append(command=new_command(), events=[member(uuid4(), 1)])
+            await other.execute(KILL)
+
+        await event_log.append(command=new_command(), events=[member(uuid4(), 1)])
+
+    assert told(caplog) == []
 
 
 async def _until_available(
