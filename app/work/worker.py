@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from typing import Any
 
 import procrastinate
@@ -21,6 +22,7 @@ _SWEEP = 1.0  # seconds
 _POLL = 0.2  # seconds; news of a task comes at once, but is lost while the queue is looked at
 _GRACE = 3.0  # seconds that running tasks get to end; after _STALLED_AFTER others take them
 _PAUSE = 1.0  # seconds until the next try to work
+_REMIND = 60.0  # seconds after which a trouble that lasts is told again
 
 _logger = logging.getLogger(__name__)
 
@@ -39,17 +41,41 @@ async def run(
     concurrency: int,
 ) -> None:
     """Run tasks until cancelled; running ones then get a moment to end, or are given back."""
-    sweeper = asyncio.create_task(_sweep(queue, pool, clock))
+    trouble = _Trouble()
+    sweeper = asyncio.create_task(_sweep(queue, pool, clock, trouble))
     try:
         while True:
             with cancellation.heeded():
-                await _work(queue, concurrency)
+                await _work(queue, concurrency, trouble)
             await asyncio.sleep(_PAUSE)
     finally:
         await cancellation.end(sweeper)
 
 
-async def _work(queue: procrastinate.App, concurrency: int) -> None:
+class _Trouble:
+    """Tells of a trouble with the queue whole at first, in a line now and then, and when it ends.
+
+    What works and what sweeps share it: a database that is gone stops both, each second anew.
+    """
+
+    def __init__(self) -> None:
+        self._told_at: float | None = None
+
+    def met(self, message: str) -> None:
+        """Tell of the error that is being handled, unless it was told lately."""
+        if self._told_at is not None and time.monotonic() < self._told_at + _REMIND:
+            return
+        _logger.warning(message, exc_info=self._told_at is None)
+        self._told_at = time.monotonic()
+
+    def over(self) -> None:
+        """Tell that it is over, if there was one."""
+        if self._told_at is not None:
+            _logger.warning("the queue can be looked at again")
+        self._told_at = None
+
+
+async def _work(queue: procrastinate.App, concurrency: int, trouble: _Trouble) -> None:
     """Run tasks until cancelled, or until the queue's worker gives up.
 
     It does when the database cannot be reached, and when it was taken for dead: who slept for
@@ -67,13 +93,16 @@ async def _work(queue: procrastinate.App, concurrency: int) -> None:
             delete_jobs="successful",
         )
     except procrastinate.exceptions.ConnectorException:
-        _logger.warning("the worker lost its place in the queue; it begins anew", exc_info=True)
+        trouble.met("the worker lost its place in the queue; it begins anew")
     except Exception:
         _logger.exception("the worker broke; it begins anew")
 
 
 async def _sweep(
-    queue: procrastinate.App, pool: "psycopg_pool.AsyncConnectionPool[Any]", clock: Clock
+    queue: procrastinate.App,
+    pool: "psycopg_pool.AsyncConnectionPool[Any]",
+    clock: Clock,
+    trouble: _Trouble,
 ) -> None:
     """Give the tasks of dead workers to the living, and read the clock; tasks may run twice."""
     while True:
@@ -84,8 +113,9 @@ async def _sweep(
                 clock.set(now)
                 if is_alone:
                     await _give_to_the_living(queue, clock)
+            trouble.over()
         except (procrastinate.exceptions.ConnectorException, psycopg.Error):
-            _logger.warning("cannot look for tasks left behind; again later", exc_info=True)
+            trouble.met("cannot look for tasks left behind; again later")
         except Exception:
             _logger.exception("looking for tasks left behind broke; again later")
         await asyncio.sleep(_SWEEP)

@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ import psycopg_pool
 import pytest
 from psycopg import conninfo, sql
 
-from app import cancellation
+from app import cancellation, embedded
 from app.eventlog.task import QUEUE
 from app.work import clock, worker
 
@@ -20,6 +21,7 @@ pytestmark = pytest.mark.anyio
 
 Pool = psycopg_pool.AsyncConnectionPool[Any]
 PATIENCE = 20.0
+ENDED = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
 
 
 class Breaking(procrastinate.App):
@@ -90,6 +92,57 @@ async def test_a_worker_ends_though_its_database_is_gone(database: str, pool: Po
         await asyncio.wait([task], timeout=PATIENCE)
 
         assert task.cancelled()
+
+
+async def test_a_database_that_is_gone_is_told_whole_once(
+    server: embedded.Address,
+    database: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def told() -> list[tuple[str, bool]]:
+        return [
+            (each.getMessage(), bool(each.exc_info))
+            for each in caplog.records
+            if each.name == worker.__name__
+        ]
+
+    for pause in ("_SWEEP", "_PAUSE"):
+        monkeypatch.setattr(worker, pause, 0.01)
+    monkeypatch.setattr(worker, "_REMIND", 0.5)
+    name = psycopg.conninfo.conninfo_to_dict(database)["dbname"]
+    gate = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
+    connector = procrastinate.PsycopgConnector(conninfo=database, timeout=0.1)
+    queue = procrastinate.App(connector=connector)
+    async with (
+        queue.open_async(),
+        psycopg_pool.AsyncConnectionPool(
+            database, min_size=1, open=False, timeout=0.1, reconnect_timeout=0.5
+        ) as pool,
+        await psycopg.AsyncConnection.connect(server.dsn("postgres"), autocommit=True) as other,
+    ):
+        working = asyncio.create_task(
+            worker.run(queue=queue, pool=pool, clock=clock.Clock(), concurrency=1)
+        )
+        try:
+            await other.execute(gate.format(sql.Identifier(str(name)), sql.SQL("false")))
+            await other.execute(ENDED, [name])
+            await until(lambda: len(told()) == 3)
+            await other.execute(gate.format(sql.Identifier(str(name)), sql.SQL("true")))
+
+            await until(lambda: "the queue can be looked at again" in dict(told()))
+        finally:
+            await cancellation.end(working)
+
+    traced = [is_traced for _, is_traced in told()]
+    assert traced[:3] == [True, False, False]
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not is_so():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.02)
 
 
 @contextlib.asynccontextmanager
