@@ -23,21 +23,44 @@ _Size = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 _Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000_000)]
 _Rate = Annotated[int, msgspec.Meta(ge=1_000)]
 _Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
-_Origin = Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s/@?#]+/?$")]
-_Url = Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s@?#]+$")]
+
+
+def _like(pattern: str, example: str) -> msgspec.Meta:
+    """Return what a text must look like, with an example for whoever gets it wrong."""
+    return msgspec.Meta(pattern=pattern, examples=[example])
+
+
 _HOST_AND_PORT = r"([^\s:/@?#]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}"
 _LOGIN = r"([^\s:/@?#]*:[^\s/@?#]*@)?"
-_Address = Annotated[str, msgspec.Meta(pattern=rf"^{_HOST_AND_PORT}$")]
-_RedisAddress = Annotated[str, msgspec.Meta(pattern=rf"^(rediss?://)?{_HOST_AND_PORT}$")]
-_AmqpAddress = Annotated[str, msgspec.Meta(pattern=rf"^(amqps?://)?{_HOST_AND_PORT}$")]
+_Origin = Annotated[str, _like(r"^https?://[^\s/@?#]+/?$", "https://service.example.com")]
+_Url = Annotated[str, _like(r"^https?://[^\s@?#]+$", "https://service.example.com/path")]
+_Address = Annotated[str, _like(rf"^{_HOST_AND_PORT}$", "database.example.com:5432")]
+_RedisAddress = Annotated[
+    str, _like(rf"^(rediss?://)?{_HOST_AND_PORT}$", "rediss://cache.example.com:6379")
+]
+_AmqpAddress = Annotated[
+    str, _like(rf"^(amqps?://)?{_HOST_AND_PORT}$", "amqps://queue.example.com:5671")
+]
 _RedisUrl = Annotated[
-    str, msgspec.Meta(pattern=rf"^rediss?://{_LOGIN}[^\s/@?#]+(/[0-9]*)?(\?[^\s#]*)?$")
+    str,
+    _like(
+        rf"^rediss?://{_LOGIN}[^\s/@?#]+(/[0-9]*)?(\?[^\s#]*)?$",
+        "rediss://user:password@cache.example.com:6379",
+    ),
 ]
 _NatsUrl = Annotated[
-    str, msgspec.Meta(pattern=r"^(nats|tls)://([^\s/@?#]+@)?[^\s/@?#:]+(:[0-9]{1,5})?$")
+    str,
+    _like(
+        r"^(nats|tls)://([^\s/@?#]+@)?[^\s/@?#:]+(:[0-9]{1,5})?$",
+        "nats://user:password@nats.example.com:4222",
+    ),
 ]
 _ManagementUrl = Annotated[
-    str, msgspec.Meta(pattern=rf"^https?://{_LOGIN}[^\s/@?#]+(/[^\s@?#]*)?$")
+    str,
+    _like(
+        rf"^https?://{_LOGIN}[^\s/@?#]+(/[^\s@?#]*)?$",
+        "https://user:password@queue.example.com:15671",
+    ),
 ]
 
 
@@ -418,7 +441,7 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         try:
             values[entry.name] = _converted(entry, environ[variable])
         except (msgspec.ValidationError, psycopg.ProgrammingError) as error:
-            problems.append(f"{variable}: {str(error).strip()}")
+            problems.append(f"{variable}: {_problem(entry, error)}")
     if values.get("only_trusted_documents") and "trusted_documents" not in values:
         problems.append(
             "SERVICEBOOK_ONLY_TRUSTED_DOCUMENTS needs SERVICEBOOK_TRUSTED_DOCUMENTS,"
@@ -462,6 +485,22 @@ def _converted(entry: Field[Any], text: str) -> object:
         parts = [part.strip().rstrip("/") for part in text.split(",") if part.strip()]
         return msgspec.convert(parts, type=hint)
     return msgspec.convert(text, type=hint, strict=False)
+
+
+def _problem(entry: Field[Any], error: Exception) -> str:
+    """Say what is expected; an example is easier to read than a pattern."""
+    hint = typing.get_type_hints(Settings, include_extras=True)[entry.name]
+    example = _example(hint)
+    return str(error).strip() if example is None else f"expected something like {example}"
+
+
+def _example(hint: object) -> str | None:
+    """Return the example of a type, or of one that it is made of."""
+    for meta in getattr(hint, "__metadata__", ()):
+        if meta.examples:
+            return str(meta.examples[0])
+    found = (_example(part) for part in typing.get_args(hint))
+    return next((each for each in found if each is not None), None)
 
 
 def _passwords(text: str) -> dict[str, str]:

@@ -1,9 +1,12 @@
 import dataclasses
+import typing
 from pathlib import Path
 
 import pytest
 
 from app import settings
+
+HINTS = typing.get_type_hints(settings.Settings, include_extras=True)
 
 
 def test_nothing_set_gives_the_defaults() -> None:
@@ -149,3 +152,24 @@ def test_addresses_of_brokers_that_are_wrong_are_not_repeated(name: str, value: 
         settings.load({f"SERVICEBOOK_{name}": value})
 
     assert "hunter2" not in str(caught.value)
+
+
+PATTERNED = {
+    entry.name: example
+    for entry in dataclasses.fields(settings.Settings)
+    if "pattern=" in str(HINTS[entry.name])
+    for example in [settings._example(HINTS[entry.name])]
+}
+
+
+@pytest.mark.parametrize(("name", "example"), PATTERNED.items())
+def test_what_does_not_fit_a_pattern_is_answered_with_an_example(name: str, example: str) -> None:
+    variable = f"SERVICEBOOK_{name.upper()}"
+
+    with pytest.raises(settings.SettingsError) as caught:
+        settings.load({variable: "no ://, hunter2"})
+
+    assert f"{variable}: expected something like {example}" in caught.value.problems
+    assert "regex" not in str(caught.value)
+    together = {"SERVICEBOOK_OIDC_AUDIENCE": "api"} if name == "oidc_issuer" else {}
+    assert getattr(settings.load({variable: example, **together}), name) in (example, (example,))
