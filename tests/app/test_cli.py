@@ -193,6 +193,19 @@ async def test_a_token_is_made_and_printed_alone(tmp_path: Path, empty_database:
     assert (who.subject, who.name, who.roles) == ("robot", "ci", frozenset())
 
 
+def test_the_command_that_the_explorer_shows_makes_a_token(
+    tmp_path: Path, empty_database: str
+) -> None:
+    page = (Path(cli.__file__).parent / "graphiql" / "web" / "index.html").read_text()
+    shown = re.search(r"<code>servicebook (.*)</code>", page)
+    assert shown is not None
+
+    done = run(*shown.group(1).split(), directory=tmp_path, DATABASE_URL=empty_database)
+
+    assert done.returncode == 0, done.stderr
+    assert tokens.hash_of(done.stdout.strip()) is not None
+
+
 def test_tokens_are_listed_and_revoked(empty_database: str) -> None:
     def token(*arguments: str) -> str:
         done = testing.CliRunner().invoke(
