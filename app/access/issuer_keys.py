@@ -10,6 +10,8 @@ import httpx
 import msgspec
 from joserfc import errors, jwk
 
+from app.eventlog import command
+
 _SECONDS = 60.0  # between two fetches, however many tokens ask for a key that is not there
 _STALE = 600.0  # seconds, after which a key may have been withdrawn
 _TIMEOUT = 5.0
@@ -20,6 +22,17 @@ _logger = logging.getLogger(__name__)
 
 class KeysError(Exception):
     """The provider's keys cannot be had; the text says why."""
+
+
+class _AwayError(KeysError):
+    """The provider fails."""
+
+
+class IssuerAwayError(command.LogUnavailableError):
+    """Nobody can tell now whom a token speaks for; answered as a database that is away is."""
+
+    def __init__(self) -> None:
+        super().__init__("The OpenID provider cannot be reached. Try again later.")
 
 
 class IssuerKeys:
@@ -34,6 +47,7 @@ class IssuerKeys:
         self._keys: dict[str, jwk.Key] = {}
         self._asked_at = float("-inf")
         self._fetched_at = float("-inf")
+        self._is_away = False
         self._lock = asyncio.Lock()
 
     async def aclose(self) -> None:
@@ -41,13 +55,19 @@ class IssuerKeys:
         await self._client.aclose()
 
     async def find(self, key_id: str) -> jwk.Key | None:
-        """Return the key of that id, as the provider shows it now; None if it shows none."""
+        """Return the key of that id, as the provider shows it now; None if it shows none.
+
+        Raises IssuerAwayError if it is not known and the provider could not be reached.
+        """
         is_known = key_id in self._keys
         if not is_known or (self._is_stale() and not self._lock.locked()):
             async with self._lock:  # whoever comes while they are fetched waits for them
                 if self._may_ask() and (key_id not in self._keys or self._is_stale()):
                     await self._refresh()
-        return self._keys.get(key_id)
+        key = self._keys.get(key_id)
+        if key is None and self._is_away:
+            raise IssuerAwayError
+        return key
 
     def _is_stale(self) -> bool:
         return time.monotonic() - self._fetched_at > min(_STALE, self._seconds * 10)
@@ -61,8 +81,12 @@ class IssuerKeys:
         try:
             self._keys = await self._fetch()
         except (KeysError, httpx.HTTPError) as error:
-            _logger.warning("the keys of %s cannot be fetched: %s", self._issuer, error)
+            # Who answers nonsense is asked for in vain, and nobody gets in by that.
+            self._is_away = isinstance(error, (_AwayError, httpx.TransportError))
+            reason = str(error) or type(error).__name__
+            _logger.warning("the keys of %s cannot be fetched: %s", self._issuer, reason)
         else:
+            self._is_away = False
             self._fetched_at = self._asked_at
 
     async def _fetch(self) -> dict[str, jwk.Key]:
@@ -80,6 +104,8 @@ class IssuerKeys:
 
     async def _json(self, address: str) -> dict[str, Any]:
         async with self._client.stream("GET", address) as answer:
+            if answer.is_server_error:
+                raise _AwayError(f"{address} answers {answer.status_code}")
             if answer.status_code != httpx.codes.OK:
                 raise KeysError(f"{address} answers {answer.status_code}")
             body = b""

@@ -58,7 +58,10 @@ class Provider:
         await self._keys.aclose()
 
     async def authenticate(self, token: str) -> caller.Caller | None:
-        """Return whoever the token speaks for; None, and a line in the log, if for nobody."""
+        """Return whoever the token speaks for; None, and a line in the log, if for nobody.
+
+        Raises IssuerAwayError.
+        """
         try:
             claims = await self._verified(token)
         except (errors.JoseError, ValueError, TypeError, RecursionError) as error:
@@ -78,7 +81,7 @@ class Provider:
         )
 
     async def _verified(self, token: str) -> Mapping[str, Any]:
-        """Return the claims. Raises JoseError, ValueError or TypeError."""
+        """Return the claims. Raises JoseError, ValueError, TypeError or IssuerAwayError."""
         key = await self._keys.find(_key_id(token))
         if key is None:
             raise errors.InvalidKeyIdError

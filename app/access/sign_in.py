@@ -60,7 +60,7 @@ class SignIn:
     async def authenticate(self, token: str) -> caller.Caller | None:
         """Return whoever the token speaks for; None, and a line in the log, if for nobody.
 
-        Raises LogUnavailableError.
+        Raises LogUnavailableError, also for a provider that is away.
         """
         if token.startswith(tokens.PREFIX):
             found = await self._by_own(token)

@@ -88,5 +88,5 @@ class LogUnavailableError(AppendError):
 
     code = "UNAVAILABLE"
 
-    def __init__(self) -> None:
-        super().__init__("The event log cannot be reached. Try again later.")
+    def __init__(self, message: str = "The event log cannot be reached. Try again later.") -> None:
+        super().__init__(message)

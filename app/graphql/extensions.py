@@ -14,6 +14,7 @@ from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOpe
 from strawberry.types import ExecutionResult, StreamExecutionResult
 from strawberry.types.execution import PreExecutionError
 
+from app.access import issuer_keys
 from app.eventlog import command, epochs
 from app.graphql import asked, context, costs, limits, operations
 
@@ -146,9 +147,10 @@ def unauthenticated() -> graphql.GraphQLError:
     )
 
 
-def unavailable() -> graphql.GraphQLError:
-    """Return the error of a time without a database."""
-    return graphql.GraphQLError(_UNAVAILABLE, extensions={"code": "UNAVAILABLE"})
+def unavailable(cause: Exception) -> graphql.GraphQLError:
+    """Return the error of a time without a database, or without the OpenID provider."""
+    message = cause.message if isinstance(cause, issuer_keys.IssuerAwayError) else _UNAVAILABLE
+    return graphql.GraphQLError(message, extensions={"code": "UNAVAILABLE"})
 
 
 def is_subscription(operation: asked.Asked, *, allowed: limits.Limits) -> bool:
@@ -209,7 +211,7 @@ def shown(error: graphql.GraphQLError) -> graphql.GraphQLError:
             known = {} if cause.last_common is None else {"lastCommonPosition": cause.last_common}
             return _with(error, str(cause), {"code": cause.code, **known})
         case command.LogUnavailableError():
-            return _with(error, _UNAVAILABLE, {"code": "UNAVAILABLE"})
+            return _with(error, unavailable(cause).message, {"code": "UNAVAILABLE"})
         case _:
             correlation_id = str(uuid.uuid4())
             _logger.error("unanticipated error %s", correlation_id, exc_info=cause)

@@ -144,8 +144,8 @@ class GraphQLApp(asgi.GraphQL[context.Context, None]):
             return response
         except patience.ClientLeftError:
             return responses.Response(status_code=_NOBODY)
-        except (psycopg.OperationalError, command.LogUnavailableError):
-            unavailable = extensions.unavailable()
+        except (psycopg.OperationalError, command.LogUnavailableError) as error:
+            unavailable = extensions.unavailable(error)
             return replies.refused(status.HTTP_503_SERVICE_UNAVAILABLE, unavailable, media_type)
         except Exception as error:  # noqa: BLE001  `shown` logs what nobody anticipated
             masked = extensions.shown(extensions.located(error))

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from uuid import UUID
 
+import httpx
 import psycopg
 import pytest
 
@@ -229,3 +230,21 @@ def test_people_of_an_openid_provider_sign_in(launch: Launch) -> None:
         {"viewer": {"subject": "jane", "name": "Jane", "roles": []}},
         None,
     ]
+
+
+def test_an_openid_provider_that_is_away_is_said_to_be(launch: Launch) -> None:
+    with an_issuer() as issuer:
+        token = issuer.token()
+    api = launch(oidc_issuer=issuer.url, oidc_audience=issuers.AUDIENCE)
+    with contextlib.closing(api.as_caller(token)) as jane:
+        answer = jane.post("{ viewer { subject } }")
+        outside = httpx.get(
+            f"{api.product.url}/audit/checkpoint", headers={"Authorization": f"Bearer {token}"}
+        )
+
+    [error] = answer.json()["errors"]
+    assert (answer.status_code, error["extensions"]["code"]) == (503, "UNAVAILABLE")
+    assert error["message"].startswith("The OpenID provider cannot be reached")
+    [error] = outside.json()["errors"]
+    assert (outside.status_code, error["extensions"]["code"]) == (503, "UNAVAILABLE")
+    assert api.ask("{ viewer { subject } }") == {"viewer": {"subject": "admin"}}

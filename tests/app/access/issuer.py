@@ -38,6 +38,7 @@ class Issuer:
         self.named: str | None = None
         self.jwks_uri: str | None = None
         self.is_broken = False
+        self.is_failing = False
         self.asked = 0
 
     def token(
@@ -83,9 +84,9 @@ class Issuer:
             self.asked += 1
             answer = {"keys": self.shown}
         body = b"?" if self.is_broken else json.dumps(answer).encode()
-        writer.write(
-            b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body
-        )
+        status = b"503 Service Unavailable" if self.is_failing else b"200 OK"
+        header = b"Connection: close\r\nContent-Length: %d" % len(body)
+        writer.write(b"HTTP/1.1 %b\r\n%b\r\n\r\n%b" % (status, header, body))
         await writer.drain()
         writer.close()
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from joserfc import jwk, jwt
 
-from app.access import caller, oidc
+from app.access import caller, issuer_keys, oidc
 from tests.app.access import issuer as issuers
 
 pytestmark = pytest.mark.anyio
@@ -210,8 +210,32 @@ async def test_an_issuer_that_makes_no_sense_admits_nobody(
     assert await provider.authenticate(issuer.token()) is None
 
 
-async def test_an_issuer_that_is_away_admits_nobody() -> None:
+async def test_of_an_issuer_that_is_away_nobody_can_tell() -> None:
     async with issuers.issuing() as issuer:
         token = issuer.token()
     async with issuers.provider(issuer) as provider:
-        assert await provider.authenticate(token) is None
+        for _ in range(2):
+            with pytest.raises(issuer_keys.IssuerAwayError):
+                await provider.authenticate(token)
+        assert await provider.authenticate("no token") is None
+
+
+async def test_an_issuer_that_fails_is_away_until_it_answers(issuer: Issuer) -> None:
+    async with issuers.provider(issuer, seconds=0) as provider:
+        issuer.is_failing = True
+        with pytest.raises(issuer_keys.IssuerAwayError):
+            await provider.authenticate(issuer.token())
+        issuer.is_failing = False
+
+        assert await provider.authenticate(issuer.token()) is not None
+        assert await provider.authenticate(issuer.token(header={"kid": "unknown"})) is None
+
+
+async def test_known_keys_outlive_an_issuer_that_fails(issuer: Issuer) -> None:
+    async with issuers.provider(issuer, seconds=0) as provider:
+        assert await provider.authenticate(issuer.token()) is not None
+        issuer.is_failing = True
+
+        assert await provider.authenticate(issuer.token()) is not None
+        with pytest.raises(issuer_keys.IssuerAwayError):
+            await provider.authenticate(issuer.token(header={"kid": "new"}))
