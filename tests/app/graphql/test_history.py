@@ -99,7 +99,7 @@ async def test_a_command_is_one_moment(
     api: Api, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """R35: no reader sees a part, and whatever is named is there"""
-    monkeypatch.setattr(api.parts.application.deployments, "unavailable_offerings", frozenset())
+    monkeypatch.setattr(api.parts.application.deployments, "_unavailable_offerings", frozenset)
     before = await head(api)
     await api.parts.application.deployments.deploy(
         request=request.Request(actor="grace", name="deploy"),
