@@ -4,18 +4,10 @@ import httpx
 import psycopg
 import pytest
 
+from tests.hazards import full_disk
 from tests.journeys.conftest import Launch
 from tests.journeys.product import until
 
-FULL = """
-    CREATE FUNCTION public.raise_full() RETURNS trigger LANGUAGE plpgsql AS $$
-    BEGIN
-        RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = '53100';
-    END $$;
-    CREATE TRIGGER full_disk BEFORE INSERT ON ledger.events
-        FOR EACH ROW EXECUTE FUNCTION public.raise_full();
-"""
-ROOM = "DROP TRIGGER full_disk ON ledger.events"
 CREATE = 'mutation { createProject(input: { name: "p" }) { __typename } }'
 
 
@@ -24,14 +16,14 @@ def test_a_full_disk_is_told_until_there_is_room(launch: Launch, *, is_idle: boo
     api = launch()
     ready = f"{api.product.url}/readyz"
     with psycopg.connect(api.product.dsn, autocommit=True) as connection:
-        connection.execute(FULL)
+        connection.execute(full_disk.FULL)
 
         [refused] = api.post(CREATE).json()["errors"]
 
         assert refused["extensions"]["code"] == "UNAVAILABLE"
         assert [httpx.get(ready).status_code for _ in range(3)] == [503] * 3
         assert api.product.output.count("No space left on device (SQLSTATE 53100)") == 1
-        connection.execute(ROOM)
+        connection.execute(full_disk.ROOM)
         if not is_idle:
             assert "errors" not in api.post(CREATE).json()
         until(lambda: httpx.get(ready).status_code == httpx.codes.OK, "it is ready again")

@@ -62,10 +62,11 @@ async def test_whoever_waits_comes_before_those_who_ask_again_and_again(database
         greedy = [asyncio.create_task(again_and_again()) for _ in range(3)]
         await has_one.wait()
         async with asyncio.timeout(5):
-            for _ in range(20):
-                await ways.run(pid_of)
+            pids = [await ways.run(pid_of) for _ in range(20)]
         is_over.set()
         await asyncio.gather(*greedy)
+
+    assert len(set(pids)) == 1
 
 
 async def test_closed_pool_leaves_no_connection(database: str) -> None:

@@ -18,6 +18,7 @@ from app.eventlog import command, connections, log, outage, transaction
 from domain import events
 from projections import projection
 from tests.app.eventlog import gate as gates
+from tests.hazards import full_disk
 
 pytestmark = pytest.mark.anyio
 
@@ -295,15 +296,6 @@ async def test_check_tells_that_nothing_can_be_written_until_it_can_again(
         assert await event_log.check() == 0
 
 
-FULL = """
-    CREATE FUNCTION pg_temp.raise_full() RETURNS trigger LANGUAGE plpgsql AS $$
-    BEGIN
-        RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = '53100';
-    END $$;
-    CREATE TRIGGER full_disk BEFORE INSERT ON ledger.events
-        FOR EACH ROW EXECUTE FUNCTION pg_temp.raise_full();
-"""
-ROOM = "DROP TRIGGER full_disk ON ledger.events"
 TOLD = "nothing can be recorded: could not extend file: No space left on device (SQLSTATE 53100)"
 
 
@@ -332,13 +324,13 @@ async def test_full_disk_is_told_once_until_it_is_over(
         await psycopg.AsyncConnection.connect(database, autocommit=True) as other,
     ):
         await event_log.append(command=new_command(), events=[member(aggregate_id, 1)])
-        await other.execute(FULL)
+        await other.execute(full_disk.FULL)
         for _ in range(2):
             with pytest.raises(command.LogUnavailableError):
                 await event_log.append(command=asked, events=[member(aggregate_id, 2)])
         with pytest.raises(command.LogUnavailableError):
             await event_log.check()
-        await other.execute(ROOM)
+        await other.execute(full_disk.ROOM)
 
         await event_log.append(command=asked, events=[member(aggregate_id, 2)])
 
@@ -357,13 +349,13 @@ async def test_idle_log_is_ready_again_when_there_is_room(
         impatient(pool) as event_log,
         await psycopg.AsyncConnection.connect(database, autocommit=True) as other,
     ):
-        await other.execute(FULL)
+        await other.execute(full_disk.FULL)
         with pytest.raises(command.LogUnavailableError):
             await event_log.append(command=new_command(), events=[member(uuid4(), 1)])
         for _ in range(3):
             with pytest.raises(command.LogUnavailableError):
                 await event_log.check()
-        await other.execute(ROOM)
+        await other.execute(full_disk.ROOM)
 
         assert await event_log.check() == 0
 
@@ -385,7 +377,7 @@ async def test_what_writes_nothing_does_not_end_an_outage(
         await psycopg.AsyncConnection.connect(database, autocommit=True) as other,
     ):
         await event_log.append(command=known, events=[member(aggregate_id, 1)])
-        await other.execute(FULL)
+        await other.execute(full_disk.FULL)
         with pytest.raises(command.LogUnavailableError):
             await event_log.append(command=new_command(), events=[member(aggregate_id, 2)])
 
